@@ -1,0 +1,64 @@
+"""The engine contract: who runs trials, seen from the driver.
+
+An engine knows the task and the machine, never the study's database. All engines give the same results for the same
+job, bit for bit on the CPU with one thread; `tests/engines/contract.py` holds every one of them to that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from prunesearch.results import Job, Outcome, TaskInfo
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """What every engine is built from.
+
+    Args:
+        task: a built-in task's name, `file.py:function`, or `module:function`.
+        epochs: overrides the recipe's epochs where given.
+        seed: the study's seed; splits and initial values follow it.
+        device: auto, cpu, cuda, cuda:1.
+        workers: trials at a time; 0 = one per core, or one per GPU.
+        data_dir: where data sets lie, or None.
+        plugins: files with criteria of the user's own.
+    """
+
+    task: str
+    epochs: int | None = None
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 0
+    data_dir: str | None = None
+    plugins: tuple[str, ...] = ()
+
+
+class Engine(Protocol):
+    """Runs jobs. A context manager; `close` ends all workers and is safe to call twice."""
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run at a time."""
+        ...
+
+    def describe(self) -> TaskInfo:
+        """What the task is. Raises the task's own errors (TaskError, MissingDataError) where it does not load."""
+        ...
+
+    def submit(self, job: Job) -> None:
+        """Queue a job. Never blocks, whatever the number of jobs."""
+        ...
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """The next finished job, in order of finishing, or None after `timeout` seconds (None: wait).
+
+        Raises:
+            LookupError: nothing was submitted that could finish.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop at once; jobs in flight are abandoned."""
+        ...

@@ -1,0 +1,313 @@
+"""`StudySpec`: the definition file of a study, and where ready ones are found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from prunesearch import yamlfile
+from prunesearch.errors import StudyError, bulleted, did_you_mean
+from prunesearch.hyperparameters import HYPERPARAMETERS
+from prunesearch.policy import problems_of
+from prunesearch.results import OBJECTIVES, LatencySpec
+
+SAMPLERS = ("tpe", "tpe_multivariate", "random", "nsga2", "gp")
+_CONSTRAINT = re.compile(r"^\s*(<=|>=)\s*(?:(dense)\s*(?:([-+*])\s*)?)?([0-9.]+(?:[eE][-+]?\d+)?)?\s*$")
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`measure op bound`, the bound absolute or relative to the dense network: `>= dense - 0.02`, `<= dense * 0.5`."""
+
+    measure: str
+    op: Literal["<=", ">="]
+    number: float
+    relative: Literal["", "+", "-", "*"] = ""
+
+    @classmethod
+    def parse(cls, measure: str, text: object) -> Constraint:
+        """A constraint from `"params"` and `"<= 50000"`.
+
+        Raises:
+            ValueError: in words that name what is wrong.
+        """
+        if measure not in OBJECTIVES:
+            raise ValueError(f"'{measure}' is not a measure; {did_you_mean(measure, OBJECTIVES)}")
+        found = _CONSTRAINT.match(str(text))
+        if not found or (not found[2] and not found[4]) or (bool(found[3]) != bool(found[4]) and found[2]):
+            raise ValueError(f"'{text}' is not a constraint; write '<= 50000', '>= dense - 0.02' or '<= dense * 0.5'")
+        op: Any = found[1]
+        relative: Any = (found[3] or "*") if found[2] else ""
+        return cls(measure, op, float(found[4] or 1.0), relative)
+
+    def bound(self, dense: float) -> float:
+        """The bound as a number, given the dense network's value of the measure."""
+        match self.relative:
+            case "+":
+                return dense + self.number
+            case "-":
+                return dense - self.number
+            case "*":
+                return dense * self.number
+        return self.number
+
+    def violation(self, value: float, dense: float) -> float:
+        """How far `value` is beyond the bound, in the measure's unit; zero or less is feasible."""
+        bound = self.bound(dense)
+        return value - bound if self.op == "<=" else bound - value
+
+    def __str__(self) -> str:
+        number = f"{self.number:g}"
+        return f"{self.measure} {self.op} " + (f"dense {self.relative} {number}" if self.relative else number)
+
+
+def parse_where(text: str) -> list[Constraint]:
+    """The constraints of `accuracy >= dense - 0.01 and params <= 5000`, joined by `and` or commas.
+
+    Raises:
+        ValueError: in words that name what is wrong.
+    """
+    parts = [p for p in re.split(r"\s+and\s+|,", text.strip()) if p.strip()]
+    if not parts:
+        raise ValueError("an empty condition; write 'accuracy >= dense - 0.01'")
+    out = []
+    for part in parts:
+        found = re.match(r"^\s*([a-z_]+)\s*(.*)$", part)
+        if not found:
+            raise ValueError(f"'{part.strip()}' is not a condition; write 'accuracy >= dense - 0.01'")
+        out.append(Constraint.parse(found[1], found[2]))
+    return out
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is searched for one field: words or values to choose from, or numbers from `low` to `high`."""
+
+    choices: tuple[Any, ...] | None = None
+    low: float | None = None
+    high: float | None = None
+    log: bool | None = None
+    step: float | None = None
+
+    @classmethod
+    def parse(cls, name: str, given: object) -> Range:
+        """A range from its short or long form: words, two numbers, one value, `{low, high, log, step}`, `{choices: []}`.
+
+        Raises:
+            ValueError: in words that name what is wrong.
+        """
+        numeric = HYPERPARAMETERS[name].kind in ("float", "int", "ratios") if name in HYPERPARAMETERS else True
+        match given:
+            case {"choices": list() as listed, **rest} if not rest and listed:
+                return cls(choices=tuple(listed))
+            case {"low": low, "high": high, **rest} if not set(rest) - {"log", "step"}:
+                return cls._numbers(low, high, rest.get("log"), rest.get("step"))
+            case dict():
+                raise ValueError("write {low, high, log, step} or {choices: [...]}")
+            case [low, high] if numeric and _is_number(low) and _is_number(high):
+                return cls._numbers(low, high)
+            case list() if given and not numeric:
+                return cls(choices=tuple(given))
+            case list():
+                raise ValueError("write two numbers for a range, {choices: [...]} for single values, or one value")
+            case None:
+                raise ValueError("is empty")
+        return cls(choices=(given,))
+
+    @classmethod
+    def _numbers(cls, low: object, high: object, log: bool | None = None, step: float | None = None) -> Range:
+        if not (_is_number(low) and _is_number(high)):
+            raise ValueError(f"low and high must be numbers, got low={low!r}, high={high!r}")
+        assert isinstance(low, int | float) and isinstance(high, int | float)
+        if low > high:
+            raise ValueError(f"low <= high must hold, got low={low}, high={high}")
+        if log and low <= 0:
+            raise ValueError(f"a logarithmic range must start above 0, got low={low}")
+        return cls(low=low, high=high, log=log, step=step)
+
+    @property
+    def fixed(self) -> bool:
+        """Whether there is only one value."""
+        return self.choices is not None and len(self.choices) == 1
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _ranges(given: object) -> object:
+    """`space` with every entry parsed; `ratio` is a mapping of group globs to ranges."""
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError("space: expected fields such as 'threshold: [0.3, 0.98]'")
+    problems, out = [], {}
+    for name, value in given.items():
+        if name == "ratio" and isinstance(value, Mapping) and not {"low", "choices"} & set(value):
+            entries = {f"ratio.{key}": v for key, v in value.items()}
+        else:
+            entries = {"ratio.default" if name == "ratio" else str(name): value}
+        for key, entry in entries.items():
+            try:
+                field = key.split(".")[0]
+                if field not in HYPERPARAMETERS or field == "epochs":
+                    raise ValueError(f"unknown field; {did_you_mean(key, set(HYPERPARAMETERS) - {'epochs'})}")
+                out[key] = entry if isinstance(entry, Range) else checked(field, Range.parse(field, entry))
+            except ValueError as problem:
+                problems.append(f"space.{key}: {problem}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return out
+
+
+def checked(field: str, found: Range) -> Range:
+    """`found`, if all its values are valid for the hyper-parameter.
+
+    Raises:
+        ValueError: naming the value that is not.
+    """
+    h = HYPERPARAMETERS[field]
+    for value in (found.low, found.high, *(found.choices or ())):
+        if value is None:
+            continue
+        if h.kind in ("float", "int", "ratios"):
+            if not _is_number(value):
+                raise ValueError(f"must be a number, got {value!r}")
+            low, high = h.valid
+            if (low is not None and value < low) or (high is not None and value > high) or (h.below is not None and value >= h.below):
+                top = f"below {h.below}" if h.below is not None else f"at most {high}" if high is not None else ""
+                raise ValueError(f"must be {' and '.join(p for p in (f'at least {low}' if low is not None else '', top) if p)}, got {value}")
+        elif h.choices and value not in h.choices:
+            raise ValueError(f"'{value}' is unknown; {did_you_mean(str(value), h.choices)}")
+        elif h.kind == "bool" and not isinstance(value, bool):
+            raise ValueError(f"must be true or false, got {value!r}")
+    return found
+
+
+def _constraints(given: object) -> object:
+    if given is None:
+        return {}
+    if not isinstance(given, Mapping):
+        raise ValueError("constraints: expected measures such as 'params: \"<= 50000\"'")
+    problems, out = [], {}
+    for name, value in given.items():
+        try:
+            out[str(name)] = value if isinstance(value, Constraint) else Constraint.parse(str(name), value)
+        except ValueError as problem:
+            problems.append(f"constraints.{name}: {problem}")
+    if problems:
+        raise ValueError("\n".join(problems))
+    return out
+
+
+class StudySpec(BaseModel):
+    """What a study searches: task, space, objectives, constraints, budget. Read from a YAML file, stored with the study.
+
+    Raises:
+        StudyError: from `parse`, `load` and `find`, with all problems at once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the study's name in the store")
+    task: str = Field(min_length=1, description="a built-in task, or my_task.py:make_task")
+    description: str = Field("", description="one line, shown by 'prunesearch studies'")
+    epochs: int | None = Field(None, ge=0, description="N, epochs of every trial; the task's own when left out")
+    trials: int = Field(50, ge=1, description="trials of the study, whoever runs them")
+    timeout: float | None = Field(None, gt=0, description="seconds after which no trial is started")
+    seed: int = Field(0, ge=0, description="seed of splits, initial values, data order and sampler")
+    objectives: tuple[str, ...] = Field(("accuracy", "params", "latency_ms"), description="measures on the Pareto front")
+    constraints: Annotated[dict[str, Constraint], BeforeValidator(_constraints)] = Field(
+        default_factory=dict, description="bounds on measures, absolute or relative to dense"
+    )
+    latency: LatencySpec = Field(LatencySpec(), description="how latency is measured")
+    sampler: Literal["tpe", "tpe_multivariate", "random", "nsga2", "gp"] = Field("tpe", description="who proposes policies")
+    space: Annotated[dict[str, Range], BeforeValidator(_ranges)] = Field(default_factory=dict, description="what is searched, per field")
+    tie_ratios: bool | None = Field(None, description="whether ratios are shared per stage of the network; default: when they are many")
+    start: tuple[dict[str, Any], ...] = Field((), description="policies that are tried first")
+    device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1")
+    engine: Literal["process", "serial", "fake"] = Field("process", description="who runs trials")
+    workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        problems = [f"objectives: '{o}' is not a measure; {did_you_mean(o, OBJECTIVES)}" for o in self.objectives if o not in OBJECTIVES]
+        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
+            problems.append("objectives: name at least one measure, each once")
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @classmethod
+    def parse(cls, given: object, where: str = "study") -> StudySpec:
+        """A study from plain data.
+
+        Raises:
+            StudyError: listing everything that is wrong with it.
+        """
+        if not isinstance(given, Mapping):
+            kind = "an empty file" if given is None else type(given).__name__
+            raise StudyError(f"{where}: expected fields such as 'task: digits-mlp', got {kind}", "'prunesearch init' writes one to start from")
+        try:
+            return cls.model_validate(dict(given))
+        except ValidationError as error:
+            raise StudyError(
+                f"{where}: {bulleted(problems_of(error, cls.model_fields))}", "'prunesearch init' writes a commented example"
+            ) from None
+
+    @classmethod
+    def load(cls, path: str | Path) -> StudySpec:
+        """A study from a YAML file; its `name` defaults to the file's."""
+        given = yamlfile.load(path, StudyError)
+        if isinstance(given, Mapping):
+            given = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", Path(path).stem), **given}
+        return cls.parse(given, str(path))
+
+    @classmethod
+    def find(cls, name: str) -> StudySpec:
+        """A study from a path that ends in .yaml, .yml or .json, or a ready one by name.
+
+        Raises:
+            StudyError: no such file, or no such ready study.
+        """
+        if name.endswith((".yaml", ".yml", ".json")):
+            return cls.load(name)
+        ready = ready_studies()
+        if name not in ready:
+            raise StudyError(f"no ready study is called '{name}'", f"{did_you_mean(name, ready)} ('prunesearch studies' lists them)")
+        return cls.load(ready[name])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The study as plain data that `parse` reads back to an equal one."""
+        plain = self.model_dump(exclude={"space", "constraints"}, exclude_none=True, mode="json")
+        plain["constraints"] = {c.measure: str(c).removeprefix(c.measure).strip() for c in self.constraints.values()}
+        space: dict[str, Any] = {}
+        for key, found in self.space.items():
+            value = _written(found)
+            if key.startswith("ratio."):
+                space.setdefault("ratio", {})[key.removeprefix("ratio.")] = value
+            else:
+                space[key] = value
+        plain["space"] = space
+        return plain
+
+
+def _written(found: Range) -> Any:
+    if found.choices is not None:
+        return {"choices": list(found.choices)}
+    extra = {k: v for k, v in (("log", found.log), ("step", found.step)) if v is not None}
+    return {"low": found.low, "high": found.high, **extra}
+
+
+def ready_studies() -> dict[str, Path]:
+    """The studies that are shipped with prunesearch: name -> file."""
+    for folder in (Path(str(files("prunesearch"))) / "studies", Path(str(files("prunesearch"))).parent / "studies"):
+        if folder.is_dir():
+            return {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+    return {}
