@@ -180,7 +180,9 @@ _TABLE = (
         search=(1, 10),
         default=2,
     ),
-    Hyperparameter("epoch_threshold", "int", "E, the epoch before which the first cut is made; N = after the last", (0, None), default=0),
+    Hyperparameter(
+        "epoch_threshold", "int", "E, the epoch before which the first cut is made; N = after the last", (0, None), default=0
+    ),
     Hyperparameter("converge_over", "int", "C, the epochs over which a gradual schedule reaches its level", (0, None), default=1),
     Hyperparameter("prune_iter", "int", "R, the rounds of an iterative schedule", (1, None), search=(2, 10), default=2),
     Hyperparameter(
@@ -199,12 +201,16 @@ _TABLE = (
         search=(0.0, 0.95),
     ),
     Hyperparameter("min_units", "int", "weights or units that every group keeps", (1, None), default=1),
-    Hyperparameter("round_to", "int", "widths that are left are rounded up to a multiple of this (units only)", (1, None), default=1),
+    Hyperparameter(
+        "round_to", "int", "widths that are left are rounded up to a multiple of this (units only)", (1, None), default=1
+    ),
     Hyperparameter("prune_bias", "bool", "whether biases are pruned like weights (granularity weight)", default=False),
     Hyperparameter("prune_output_layer", "bool", "whether the last layer's weights are pruned too", default=False),
     Hyperparameter("spare", "globs", "groups that are never pruned, as names or globs", default=()),
     Hyperparameter("only", "globs", "the only groups that are pruned, as names or globs; empty = all", default=()),
-    Hyperparameter("recalibrate_batches", "int", "training batches that renew the norm statistics after a cut", (0, None), default=0),
+    Hyperparameter(
+        "recalibrate_batches", "int", "training batches that renew the norm statistics after a cut", (0, None), default=0
+    ),
 )
 
 HYPERPARAMETERS: Mapping[str, Hyperparameter] = {h.name: h for h in _TABLE}

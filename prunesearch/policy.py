@@ -21,11 +21,14 @@ Ratio = dict[str, float]
 def _field(name: str) -> Any:
     """The pydantic field of a hyper-parameter: range and help text from the one table."""
     h = HYPERPARAMETERS[name]
-    low, high = h.valid
-    numeric = h.kind in ("float", "int")
-    bound = {"ge": low, "le": high, "lt": h.below, "allow_inf_nan": False if h.kind == "float" else None} if numeric else {}
-    default = h.default if name in rules.ALWAYS and name != "epochs" else (... if name == "epochs" else None)
-    return Field(default, description=h.help, **{k: v for k, v in bound.items() if v is not None})
+    given: dict[str, Any] = {"description": h.help}
+    if h.kind in ("float", "int"):
+        given |= {"ge": h.valid[0], "le": h.valid[1], "lt": h.below}
+    if h.kind == "float":
+        given |= {"allow_inf_nan": False}
+    if name == "epochs":
+        return Field(**given)
+    return Field(default=h.default if name in rules.ALWAYS else None, **given)
 
 
 class Policy(BaseModel):
@@ -118,7 +121,7 @@ class Policy(BaseModel):
 
     def to_dict(self) -> dict[str, Any]:
         """What has to be written down: the fields present, without those at a default of every policy."""
-        skip = {k for k in ("min_units", "round_to", "prune_bias", "prune_output_layer", "spare", "only", "recalibrate_batches")}
+        skip = {"min_units", "round_to", "prune_bias", "prune_output_layer", "spare", "only", "recalibrate_batches"}
         kept = {k: v for k, v in self.present().items() if not (k in skip and v == HYPERPARAMETERS[k].default)}
         return {k: list(v) if isinstance(v, tuple) else v for k, v in kept.items()}
 
@@ -183,7 +186,7 @@ def _branch_default(name: str, fields: Mapping[str, Any]) -> Any:
             low, high = rules.bounds(name, fields)
         except (KeyError, TypeError, ValueError):
             return HYPERPARAMETERS[name].default
-        return min(max(HYPERPARAMETERS[name].default, low), max(low, high))  # type: ignore[type-var, call-overload]
+        return min(max(HYPERPARAMETERS[name].default, low), max(low, high))  # type: ignore[call-overload]
     return HYPERPARAMETERS[name].default
 
 
@@ -250,7 +253,7 @@ def _out_of_bounds(name: str, fields: Mapping[str, Any], low: int, high: int) ->
 
 
 def canonical_fields(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Fields of the canonical policy: equal orders, one form (DESIGN section 2, `What goes with what`)."""
+    """Fields of the canonical policy: equal orders, one form."""
     fields = dict(given)
     if fields["granularity"] == "weight":
         within = fields.get("scope") in ("layer", "ratios")
@@ -279,7 +282,7 @@ def problems_of(error: ValidationError, known: Mapping[str, Any]) -> list[str]:
         match found["type"]:
             case "value_error":
                 text = str(found["msg"]).removeprefix("Value error, ")
-                lines += [f"{name}: {line}" if name else line for line in text.split("\n")]
+                lines += [_under(name, line) for line in text.split("\n")]
             case "extra_forbidden":
                 lines.append(f"{name}: unknown field; {did_you_mean(str(found['loc'][-1]), known)}")
             case "missing":
@@ -287,6 +290,11 @@ def problems_of(error: ValidationError, known: Mapping[str, Any]) -> list[str]:
             case _:
                 lines.append(f"{name}: {_plain(str(found['msg']))}, got {found['input']!r}")
     return lines
+
+
+def _under(name: str, line: str) -> str:
+    """A validator's line under its field's name; `.threshold: ...` continues the name."""
+    return f"{name}{line}" if line.startswith(".") else f"{name}: {line}" if name else line
 
 
 def _plain(message: str) -> str:

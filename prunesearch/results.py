@@ -37,7 +37,7 @@ OBJECTIVES = ("accuracy", "params", "params_dense", "macs", "bytes", "latency_ms
 
 @dataclass(frozen=True)
 class Measures:
-    """The figures of one network, read from the network itself (DESIGN rule 1); see `MEASURES`."""
+    """The figures of one network, read from the network itself, never from what was asked for; see `MEASURES`."""
 
     accuracy: float
     params: int
@@ -59,7 +59,7 @@ class Measures:
 
 @dataclass(frozen=True)
 class EpochRow:
-    """One epoch: training loss (mean per example), validation accuracy after it, learning rate at its start, sparsity, seconds."""
+    """One epoch: mean training loss per example, validation accuracy after it, learning rate at its start, sparsity, seconds."""
 
     epoch: int
     loss: float
@@ -141,7 +141,9 @@ class TaskInfo:
     def granularities(self) -> tuple[str, ...]:
         """The granularities that the model has something for; `unit` only where it has both neurons and filters."""
         kinds = {g.kind for g in self.groups if g.spared is None}
-        return tuple(k for k in ("weight", "neuron", "filter") if k in kinds) + (("unit",) if {"neuron", "filter"} <= kinds else ())
+        return tuple(k for k in ("weight", "neuron", "filter") if k in kinds) + (
+            ("unit",) if {"neuron", "filter"} <= kinds else ()
+        )
 
     def prunable(self, granularity: str) -> tuple[GroupInfo, ...]:
         """The groups that a granularity prunes, spared ones left out."""

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from prunesearch import yamlfile
 from prunesearch.errors import StudyError, bulleted, did_you_mean
@@ -18,7 +18,7 @@ from prunesearch.policy import problems_of
 from prunesearch.results import OBJECTIVES, LatencySpec
 
 SAMPLERS = ("tpe", "tpe_multivariate", "random", "nsga2", "gp")
-_CONSTRAINT = re.compile(r"^\s*(<=|>=)\s*(?:(dense)\s*(?:([-+*])\s*)?)?([0-9.]+(?:[eE][-+]?\d+)?)?\s*$")
+_CONSTRAINT = re.compile(r"^\s*(<=|>=)\s*(?:(dense)\s*(?:([-+*])\s*)?)?((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*$")
 
 
 @dataclass(frozen=True)
@@ -60,10 +60,11 @@ class Constraint:
     def violation(self, value: float, dense: float) -> float:
         """How far `value` is beyond the bound, in the measure's unit; zero or less is feasible."""
         bound = self.bound(dense)
-        return value - bound if self.op == "<=" else bound - value
+        beyond = value - bound if self.op == "<=" else bound - value
+        return 0.0 if abs(beyond) <= 1e-12 * max(1.0, abs(bound)) else beyond  # 0.9 - 0.02 is not 0.88 in binary
 
     def __str__(self) -> str:
-        number = f"{self.number:g}"
+        number = f"{self.number:.12g}"
         return f"{self.measure} {self.op} " + (f"dense {self.relative} {number}" if self.relative else number)
 
 
@@ -107,7 +108,7 @@ class Range:
             case {"choices": list() as listed, **rest} if not rest and listed:
                 return cls(choices=tuple(listed))
             case {"low": low, "high": high, **rest} if not set(rest) - {"log", "step"}:
-                return cls._numbers(low, high, rest.get("log"), rest.get("step"))
+                return cls._numbers(low, high, **rest)
             case dict():
                 raise ValueError("write {low, high, log, step} or {choices: [...]}")
             case [low, high] if numeric and _is_number(low) and _is_number(high):
@@ -121,14 +122,14 @@ class Range:
         return cls(choices=(given,))
 
     @classmethod
-    def _numbers(cls, low: object, high: object, log: bool | None = None, step: float | None = None) -> Range:
+    def _numbers(cls, low: object, high: object, log: Any = None, step: Any = None) -> Range:
         if not (_is_number(low) and _is_number(high)):
             raise ValueError(f"low and high must be numbers, got low={low!r}, high={high!r}")
         assert isinstance(low, int | float) and isinstance(high, int | float)
         if low > high:
-            raise ValueError(f"low <= high must hold, got low={low}, high={high}")
+            raise ValueError(f"low <= high must hold, but got (low={low}, high={high})")
         if log and low <= 0:
-            raise ValueError(f"a logarithmic range must start above 0, got low={low}")
+            raise ValueError(f"a logarithmic range must start above 0, but got (low={low})")
         return cls(low=low, high=high, log=log, step=step)
 
     @property
@@ -146,7 +147,7 @@ def _ranges(given: object) -> object:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise ValueError("space: expected fields such as 'threshold: [0.3, 0.98]'")
+        raise ValueError("expected fields such as 'threshold: [0.3, 0.98]'")
     problems, out = [], {}
     for name, value in given.items():
         if name == "ratio" and isinstance(value, Mapping) and not {"low", "choices"} & set(value):
@@ -160,7 +161,7 @@ def _ranges(given: object) -> object:
                     raise ValueError(f"unknown field; {did_you_mean(key, set(HYPERPARAMETERS) - {'epochs'})}")
                 out[key] = entry if isinstance(entry, Range) else checked(field, Range.parse(field, entry))
             except ValueError as problem:
-                problems.append(f"space.{key}: {problem}")
+                problems.append(f".{key}: {problem}")
     if problems:
         raise ValueError("\n".join(problems))
     return out
@@ -180,9 +181,10 @@ def checked(field: str, found: Range) -> Range:
             if not _is_number(value):
                 raise ValueError(f"must be a number, got {value!r}")
             low, high = h.valid
-            if (low is not None and value < low) or (high is not None and value > high) or (h.below is not None and value >= h.below):
-                top = f"below {h.below}" if h.below is not None else f"at most {high}" if high is not None else ""
-                raise ValueError(f"must be {' and '.join(p for p in (f'at least {low}' if low is not None else '', top) if p)}, got {value}")
+            bounds = ((value, ">=", low), (value, "<=", high), (value, "<", h.below))
+            if not all(_holds(*b) for b in bounds):
+                allowed = " and ".join(f"{op} {bound}" for _, op, bound in bounds if bound is not None)
+                raise ValueError(f"must be {allowed}, got {value}")
         elif h.choices and value not in h.choices:
             raise ValueError(f"'{value}' is unknown; {did_you_mean(str(value), h.choices)}")
         elif h.kind == "bool" and not isinstance(value, bool):
@@ -190,17 +192,21 @@ def checked(field: str, found: Range) -> Range:
     return found
 
 
+def _holds(value: float, op: str, bound: float | None) -> bool:
+    return bound is None or {">=": value >= bound, "<=": value <= bound, "<": value < bound}[op]
+
+
 def _constraints(given: object) -> object:
     if given is None:
         return {}
     if not isinstance(given, Mapping):
-        raise ValueError("constraints: expected measures such as 'params: \"<= 50000\"'")
+        raise ValueError("expected measures such as 'params: \"<= 50000\"'")
     problems, out = [], {}
     for name, value in given.items():
         try:
             out[str(name)] = value if isinstance(value, Constraint) else Constraint.parse(str(name), value)
         except ValueError as problem:
-            problems.append(f"constraints.{name}: {problem}")
+            problems.append(f".{name}: {problem}")
     if problems:
         raise ValueError("\n".join(problems))
     return out
@@ -215,7 +221,7 @@ class StudySpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="the study's name in the store")
+    name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its name in the store")
     task: str = Field(min_length=1, description="a built-in task, or my_task.py:make_task")
     description: str = Field("", description="one line, shown by 'prunesearch studies'")
     epochs: int | None = Field(None, ge=0, description="N, epochs of every trial; the task's own when left out")
@@ -228,21 +234,24 @@ class StudySpec(BaseModel):
     )
     latency: LatencySpec = Field(LatencySpec(), description="how latency is measured")
     sampler: Literal["tpe", "tpe_multivariate", "random", "nsga2", "gp"] = Field("tpe", description="who proposes policies")
-    space: Annotated[dict[str, Range], BeforeValidator(_ranges)] = Field(default_factory=dict, description="what is searched, per field")
-    tie_ratios: bool | None = Field(None, description="whether ratios are shared per stage of the network; default: when they are many")
+    space: Annotated[dict[str, Range], BeforeValidator(_ranges)] = Field(default_factory=dict, description="what is searched")
+    tie_ratios: bool | None = Field(
+        None, description="whether a stage of the network shares one ratio; default: when they are many"
+    )
     start: tuple[dict[str, Any], ...] = Field((), description="policies that are tried first")
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1")
     engine: Literal["process", "serial", "fake"] = Field("process", description="who runs trials")
     workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
 
-    @model_validator(mode="after")
-    def _check(self) -> Self:
-        problems = [f"objectives: '{o}' is not a measure; {did_you_mean(o, OBJECTIVES)}" for o in self.objectives if o not in OBJECTIVES]
-        if not self.objectives or len(set(self.objectives)) < len(self.objectives):
-            problems.append("objectives: name at least one measure, each once")
+    @field_validator("objectives")
+    @classmethod
+    def _known_measures(cls, objectives: tuple[str, ...]) -> tuple[str, ...]:
+        problems = [f"'{o}' is not a measure; {did_you_mean(o, OBJECTIVES)}" for o in objectives if o not in OBJECTIVES]
+        if not objectives or len(set(objectives)) < len(objectives):
+            problems.append("name at least one measure, each once")
         if problems:
             raise ValueError("\n".join(problems))
-        return self
+        return objectives
 
     @classmethod
     def parse(cls, given: object, where: str = "study") -> StudySpec:
@@ -253,7 +262,7 @@ class StudySpec(BaseModel):
         """
         if not isinstance(given, Mapping):
             kind = "an empty file" if given is None else type(given).__name__
-            raise StudyError(f"{where}: expected fields such as 'task: digits-mlp', got {kind}", "'prunesearch init' writes one to start from")
+            raise StudyError(f"{where}: expected fields such as 'task: digits-mlp', got {kind}", "see 'prunesearch init'")
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
@@ -280,7 +289,8 @@ class StudySpec(BaseModel):
             return cls.load(name)
         ready = ready_studies()
         if name not in ready:
-            raise StudyError(f"no ready study is called '{name}'", f"{did_you_mean(name, ready)} ('prunesearch studies' lists them)")
+            hint = f"{did_you_mean(name, ready)} ('prunesearch studies' lists them)"
+            raise StudyError(f"no ready study is called '{name}'", hint)
         return cls.load(ready[name])
 
     def to_dict(self) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from prunesearch.errors import DefinitionError
 
@@ -47,7 +48,7 @@ def dump(data: Mapping[str, Any]) -> str:
     """YAML text of plain data, one key a line, in the order given."""
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
-    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # fields in the order of the table
     out = io.StringIO()
     yaml.dump(dict(data), out)
     return out.getvalue()
