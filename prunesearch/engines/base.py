@@ -7,7 +7,8 @@ job, bit for bit on the CPU with one thread; `tests/engines/contract.py` holds e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 from prunesearch.results import Job, Outcome, TaskInfo
 
@@ -61,4 +62,10 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop at once; jobs in flight are abandoned."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        """`close`, whatever happened."""
         ...

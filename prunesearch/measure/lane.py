@@ -1,0 +1,172 @@
+"""One device to itself: a turnstile between training and latency measurement, for all processes of a user on a host.
+
+Whoever trains holds the room shared and asks at every `checkpoint` whether somebody wants it alone; whoever measures
+closes the gate, waits until the room is empty, and has it exclusively. Two files with `flock` locks, so that the
+kernel frees everything when a process dies, however it dies:
+
+    gate: shared for the moment of entering, exclusive while a measurer waits or measures. It keeps newcomers out,
+          for `flock` alone is not fair: those who train would otherwise go in and out past a waiting measurer for ever.
+    room: shared while training, exclusive while measuring.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+_fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
+PATIENCE = 60.0
+"""Seconds after which one who does not make way (a stopped process, a batch of minutes) ends the waiting for good."""
+
+_POLL = 0.01  # seconds between tries; 100 wake-ups a second disturb a measurement by less than 0.1 %
+_SHARED = _fcntl.LOCK_SH if _fcntl is not None else 0
+_EXCLUSIVE = _fcntl.LOCK_EX if _fcntl is not None else 0
+
+
+class Lane:
+    """A turnstile for one device. Not for several threads at once: every thread opens its own.
+
+    Where locks cannot be had (no fcntl, a temporary folder that is not safe) nothing is locked and `notes` says why.
+
+    Args:
+        device: what is shared: `cpu`, or a name that is unique to the GPU on this host.
+        folder: where the lock files lie; default: a folder of this user's own in the temporary folder.
+        patience: seconds to wait for others; after that the lane locks nothing any more, or everybody would wait as
+            long again at every checkpoint.
+
+    Attributes:
+        waited: seconds spent waiting for others so far.
+        notes: what did not go as it should, each once.
+    """
+
+    def __init__(self, device: str, folder: Path | None = None, patience: float = PATIENCE) -> None:
+        self.waited = 0.0
+        self.notes: list[str] = []
+        self._patience = patience
+        self._inside = False
+        self._gate = self._room = -1
+        if _fcntl is None:
+            self._note("latency is measured beside other trials: this system has no fcntl locks")
+            return
+        try:
+            home = _private_folder(folder)
+            name = re.sub(r"[^A-Za-z0-9.-]", "-", device)
+            self._gate, self._room = (_open(home / f"{name}.{part}.lock") for part in ("gate", "room"))
+        except OSError as error:
+            self._note(f"latency is measured beside other trials: no lock files ({error})")
+
+    @property
+    def fds(self) -> tuple[int, ...]:
+        """The open lock files; a process forked from this one has to close them, or it holds the locks too."""
+        return tuple(fd for fd in (self._gate, self._room) if fd >= 0)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """Be one of those who share the device; call `checkpoint` every now and then."""
+        self._enter()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def checkpoint(self) -> None:
+        """Step aside if somebody wants the device alone. Two system calls where nobody does."""
+        if not self._inside:
+            return
+        if _try(self._gate, _SHARED):
+            _free(self._gate)
+            return
+        self._leave()
+        self._enter()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the device exclusively, among all who use lanes. May be used inside `working`."""
+        was_inside = self._inside
+        self._leave()
+        self._wait("gate", _EXCLUSIVE)
+        self._wait("room", _EXCLUSIVE)
+        try:
+            yield
+        finally:
+            for fd in (self._room, self._gate):
+                _free(fd)
+            if was_inside:
+                self._enter()
+
+    def close(self) -> None:
+        """Give up all locks and close the files; the lane then locks nothing."""
+        for fd in self.fds:
+            os.close(fd)
+        self._gate = self._room = -1
+        self._inside = False
+
+    def _enter(self) -> None:
+        # Shared on the gate while entering: nobody then holds it exclusively, so nobody has the room alone.
+        self._wait("gate", _SHARED)
+        self._wait("room", _SHARED)
+        _free(self._gate)
+        self._inside = self._room >= 0
+
+    def _leave(self) -> None:
+        if self._inside:
+            _free(self._room)
+        self._inside = False
+
+    def _wait(self, which: Literal["gate", "room"], how: int) -> None:
+        fd = self._gate if which == "gate" else self._room
+        if fd < 0 or _try(fd, how):
+            return
+        began = time.monotonic()
+        while not _try(fd, how):
+            if time.monotonic() - began > self._patience:
+                self._note(f"latency may be measured beside other trials: a process held the {which} for {self._patience:.0f} s")
+                self.close()
+                break
+            time.sleep(_POLL)
+        self.waited += time.monotonic() - began
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+
+def _try(fd: int, how: int) -> bool:
+    try:
+        _fcntl.flock(fd, how | _fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _free(fd: int) -> None:
+    if fd >= 0:
+        _fcntl.flock(fd, _fcntl.LOCK_UN)
+
+
+def _private_folder(folder: Path | None) -> Path:
+    """The folder of the lock files, made if need be: nobody else may own it, write to it, or have put a link there.
+
+    Raises:
+        PermissionError: it is not this user's alone.
+    """
+    home = folder or Path(tempfile.gettempdir()) / f"prunesearch-{os.getuid()}"
+    with suppress(FileExistsError):
+        home.mkdir(mode=0o700)
+    found = os.lstat(home)
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+        raise PermissionError(f"{home} is not a folder that only this user can write to")
+    return home
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
