@@ -93,7 +93,8 @@ def test_versions_are_pinned_exactly() -> None:
         ('"""Doc."""\n\n\ndef shown() -> None:\n    pass\n', "D103"),
         ('"""Doc."""\n\n\ndef _hidden(x):  # noqa: ANN202\n    return x\n', "ANN001"),
         ('"""Doc."""\n\ntry:\n    x = 1\nexcept:\n    x = 2\n', "E722"),
-        ('"""Doc."""\n\nfrom .policy import Policy as Policy\n', "TID252"),
+        ('"""Doc."""\n\nfrom .policy import Policy\n\nKNOWN = Policy\n', "TID252"),
+        ('"""Doc."""\n\nimport pickle\n\nWRITE = pickle.dumps\n', "TID251"),
     ],
 )
 def test_the_linter_holds_the_package_to_the_rest(code: str, rule: str) -> None:
