@@ -43,7 +43,7 @@ class Part:
 class Score(Protocol):
     """A criterion: importance of each of a group's n elements, (n,) float; the lowest goes first."""
 
-    def __call__(self, parts: Sequence[Part], generator: torch.Generator) -> torch.Tensor:
+    def __call__(self, parts: Sequence[Part], generator: torch.Generator, /) -> torch.Tensor:
         """Score all elements.
 
         Args:
