@@ -1,0 +1,193 @@
+"""`Store`: the one door to the database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import Engine
+
+from prunesearch.policy import Policy
+from prunesearch.results import DenseReference, Result, TaskInfo
+from prunesearch.store import setup, studies, tickets, trials
+from prunesearch.store.connect import make_engine, parse_url, reading, writing
+from prunesearch.store.records import FrontRecord, StudyRecord, Ticket, TrialRecord
+
+
+class Store:
+    """Studies in a SQL database. Build it with `Store.open`; it is a context manager.
+
+    Every method is one transaction and raises StoreError where the database fails, StudyError where the study is
+    unknown. A study is meant by its name.
+    """
+
+    def __init__(self, engine: Engine, url: str) -> None:
+        self._engine = engine
+        self.url = url
+
+    @classmethod
+    def open(cls, url: str, *, write: bool = False, code_version: str = "") -> Store:
+        """Open a store.
+
+        Args:
+            url: any SQLAlchemy URL; `postgresql://` means psycopg 3.
+            write: create the database's tables where they are missing. Without it nothing is created or locked.
+            code_version: what is noted as the maker of new tables.
+
+        Raises:
+            NewerSchemaError: a newer prunesearch wrote it.
+            StoreError: it is missing, damaged, no database, not reachable, or may not be written.
+        """
+        engine = make_engine(parse_url(url), write=write)
+        try:
+            setup.prepare(engine, code_version) if write else setup.check(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, url)
+
+    def close(self) -> None:
+        """Close all connections. Safe to call twice."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def create_study(
+        self, name: str, spec: Mapping[str, Any], info: TaskInfo | None, code_version: str, environment: Mapping[str, Any]
+    ) -> StudyRecord:
+        """Add a study.
+
+        Raises:
+            StudyError: there is one of that name.
+        """
+        with writing(self._engine) as connection:
+            return studies.create(connection, name, spec, info, code_version, environment)
+
+    def study(self, name: str | None = None) -> StudyRecord:
+        """A study by name, or the one last written to."""
+        with reading(self._engine) as connection:
+            return studies.read(connection, name)
+
+    def studies(self) -> list[StudyRecord]:
+        """All studies, oldest first."""
+        with reading(self._engine) as connection:
+            return studies.everything(connection)
+
+    def set_spec(self, study: str, spec: Mapping[str, Any]) -> None:
+        """Replace a study's definition; the caller has checked that it may be."""
+        self._change(study, spec=dict(spec))
+
+    def set_info(self, study: str, info: TaskInfo) -> None:
+        """Store what the task is."""
+        self._change(study, task=asdict(info))
+
+    def set_dense(self, study: str, dense: DenseReference, seconds: float) -> None:
+        """Store the dense reference and the wall time that it took, in seconds."""
+        with writing(self._engine) as connection:
+            studies.set_dense(connection, studies.id_of(connection, study), dense, seconds)
+
+    def _change(self, study: str, **values: Any) -> None:
+        with writing(self._engine) as connection:
+            studies.change(connection, studies.id_of(connection, study), **values)
+
+    def counts(self, study: str) -> dict[str, int]:
+        """Trials by state; states without trials are left out."""
+        with reading(self._engine) as connection:
+            return studies.counts(connection, studies.id_of(connection, study))
+
+    def take_ticket(self, study: str, total: int, owner: str) -> Ticket | None:
+        """A ticket that was given back, else a new one, else None once `total` were handed out."""
+        with writing(self._engine) as connection:
+            return tickets.take(connection, studies.id_of(connection, study, lock=True), total, owner)
+
+    def tickets(self, study: str) -> list[Ticket]:
+        """All tickets of a study by number."""
+        with reading(self._engine) as connection:
+            return tickets.everything(connection, studies.id_of(connection, study))
+
+    def bind_ticket(self, ticket: Ticket, trial_number: int) -> bool:
+        """Say which trial is run for a ticket; False where it is no longer its owner's."""
+        with writing(self._engine) as connection:
+            return tickets.bind(connection, ticket, trial_number)
+
+    def return_ticket(self, ticket: Ticket) -> bool:
+        """Let a ticket be handed out again; False where it is no longer its owner's, or done."""
+        with writing(self._engine) as connection:
+            return tickets.give_back(connection, ticket)
+
+    def adopt_ticket(self, ticket: Ticket, owner: str) -> bool:
+        """Go on with a ticket that another driver left; False where it has changed hands or is done."""
+        with writing(self._engine) as connection:
+            return tickets.adopt(connection, ticket, owner)
+
+    def start_trial(self, study: str, number: int, ticket: Ticket | None, policy: Policy, digest: str, seed: int) -> None:
+        """Note that a trial runs, or runs again under its own number.
+
+        Raises:
+            StoreError: it has a result already.
+        """
+        with writing(self._engine) as connection:
+            trials.start(connection, studies.id_of(connection, study, lock=True), number, ticket, policy, digest, seed)
+
+    def record_result(self, study: str, number: int, result: Result, violations: Mapping[str, float], feasible: bool) -> bool:
+        """Write a trial's result, epochs and layers, and use up its ticket, in one transaction.
+
+        Returns:
+            False, and nothing is written, where the trial has a result already or was given up as lost.
+
+        Raises:
+            TrialError: it was never started.
+        """
+        with writing(self._engine) as connection:
+            found = studies.id_of(connection, study, lock=True)
+            written = trials.finish(connection, found, number, result, violations, feasible)
+            studies.change(connection, found)
+            return written
+
+    def lose_trial(self, study: str, number: int, reason: str, *, reopen: bool = True) -> bool:
+        """Give up a running trial; its ticket is handed out again, unless not `reopen`. False where it does not run.
+
+        Raises:
+            TrialError: it was never started.
+        """
+        with writing(self._engine) as connection:
+            return trials.lose(connection, studies.id_of(connection, study, lock=True), number, reason, reopen=reopen)
+
+    def running(self, study: str) -> list[TrialRecord]:
+        """Trials that were started and have no result."""
+        return self.trials(study, "running")
+
+    def trials(self, study: str, *states: str) -> list[TrialRecord]:
+        """Trials by number, all or those in the given states, without epochs and layers."""
+        with reading(self._engine) as connection:
+            return trials.listed(connection, studies.id_of(connection, study), states)
+
+    def trial(self, study: str, number: int) -> TrialRecord:
+        """A trial with its epochs and layers.
+
+        Raises:
+            TrialError: there is none of that number.
+        """
+        with reading(self._engine) as connection:
+            return trials.read(connection, studies.id_of(connection, study), number)
+
+    def find_result(self, study: str, digest: str, seed: int) -> TrialRecord | None:
+        """The first finished trial of the same policy and seed: complete, infeasible or stopped."""
+        with reading(self._engine) as connection:
+            return trials.known(connection, studies.id_of(connection, study), digest, seed)
+
+    def record_front(self, study: str, after_trial: int, members: Sequence[int], hypervolume: float | None) -> None:
+        """Store the front (trial numbers) as it is after a trial."""
+        with writing(self._engine) as connection:
+            studies.record_front(connection, studies.id_of(connection, study, lock=True), after_trial, members, hypervolume)
+
+    def front_history(self, study: str) -> list[FrontRecord]:
+        """The fronts of a study, in the order in which they were recorded."""
+        with reading(self._engine) as connection:
+            return studies.front_history(connection, studies.id_of(connection, study))
