@@ -108,7 +108,7 @@ class Range:
             case {"choices": list() as listed, **rest} if not rest and listed:
                 return cls(choices=tuple(listed))
             case {"low": low, "high": high, **rest} if not set(rest) - {"log", "step"}:
-                return cls._numbers(low, high, **rest)
+                return cls._numbers(low, high, **{str(k): v for k, v in rest.items()})
             case dict():
                 raise ValueError("write {low, high, log, step} or {choices: [...]}")
             case [low, high] if numeric and _is_number(low) and _is_number(high):
