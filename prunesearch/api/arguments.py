@@ -1,0 +1,56 @@
+"""What every argument means, told once: `--help` and the docstrings of the Python functions read this table."""
+
+from __future__ import annotations
+
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ARGUMENTS: Mapping[str, str] = {
+    "study": "a ready study's name, a study file (.yaml), or a stored study; where one is read: the latest when left out",
+    "task": "a built-in task, or my_task.py:make_task",
+    "name": "name of the study in the store; the definition's own when left out",
+    "as_": "go on under a new name instead, where the stored study differs from the definition",
+    "trials": "trials of the study in total, whoever runs them",
+    "more": "trials to add to those that the stored study has",
+    "timeout": "seconds after which no further trial is started",
+    "seed": "seed of splits, initial values, data order and sampler",
+    "seeds": "how many seeds to run, counted up from the first; figures are their means",
+    "epochs": "N, epochs of every trial; the task's own when left out",
+    "workers": "trials at a time: a number, or auto for as many as the machine bears",
+    "engine": "who runs trials: process, serial, or fake (invented figures, for trying things out)",
+    "device": "auto, cpu, cuda or cuda:1",
+    "store": "database of the studies, as an SQLAlchemy URL (or PRUNESEARCH_STORE; else prunesearch.db here)",
+    "sampler": "who proposes policies: tpe, tpe_multivariate, random, nsga2 or gp",
+    "data_dir": "folder where data sets lie, or are put (or PRUNESEARCH_DATA)",
+    "keep": "whose networks are kept under --artifacts: front, all or none",
+    "artifacts": "folder for the networks that are kept; none are without it",
+    "dry_run": "rehearse with invented figures in a store that is thrown away; trains nothing",
+    "plugin": "Python file with criteria of your own; may be given several times",
+    "trial": "choose this trial, by its number",
+    "knee": "choose the front's knee: the best compromise",
+    "where": "choose by a condition, such as 'accuracy >= dense - 0.01 and params <= 50000'",
+    "by": "the measure by which choices are ordered, best first",
+    "plot": "also write the front as a figure, to a .html or .png file",
+    "policy": "policy file (.yaml or .json)",
+    "to": "where the result is written",
+    "force": "overwrite what is there",
+    "port": "port to listen on, at 127.0.0.1 only; 0 takes a free one",
+    "bundle": "folder that 'prunesearch export' or 'run --to' wrote",
+}
+"""Argument name -> one sentence. The same name means the same everywhere."""
+
+
+def documented(function: F) -> F:
+    """`function` with an `Args:` section made from `ARGUMENTS` at the end of its docstring.
+
+    Raises:
+        KeyError: an argument that the table does not tell.
+    """
+    names = [p for p in inspect.signature(function).parameters if p in ARGUMENTS or not p.startswith("_")]
+    lines = "\n".join(f"    {name}: {ARGUMENTS[name]}." for name in names)
+    function.__doc__ = f"{textwrap.dedent(inspect.getdoc(function) or '')}\n\nArgs:\n{lines}\n"
+    return function

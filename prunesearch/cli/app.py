@@ -1,0 +1,45 @@
+"""All commands, put together."""
+
+from __future__ import annotations
+
+import typer
+
+from prunesearch import api
+from prunesearch.cli import show
+from prunesearch.cli.build import adapted, command, help_text
+from prunesearch.cli.options import Spelling
+
+FILE = Spelling(str, metavar="FILE")
+FOLDER = Spelling(str, metavar="[DIR]")
+STUDY = Spelling(str, metavar="STUDY")
+
+
+def _studies() -> typer.Typer:
+    group = typer.Typer(invoke_without_command=True, help=help_text(api.studies))
+    group.callback()(adapted(api.studies, show.studies, bare=True))
+    command(group, api.studies, show.studies, name="list")
+    command(group, api.studies_show, show.definition, name="show", own={"study": STUDY})
+    command(group, api.studies_copy, show.written, name="copy", own={"study": STUDY, "to": FILE}, formats=False)
+    return group
+
+
+def build() -> typer.Typer:
+    """The program, with all its commands in the order of `--help`."""
+    made = typer.Typer(
+        name="prunesearch",
+        help="Searches how to prune a neural network: the Pareto front of accuracy against parameters and latency.",
+        epilog="Start with: prunesearch search quickstart",
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    command(made, api.init, show.started, own={"to": FOLDER}, formats=False)
+    made.add_typer(_studies(), name="studies")
+    command(made, api.version, show.version, formats=False)
+    return made
+
+
+app = build()
+COMMANDS = frozenset([c.name for c in app.registered_commands] + [g.name for g in app.registered_groups])
+"""The names of all commands."""

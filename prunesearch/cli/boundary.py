@@ -1,0 +1,73 @@
+"""Between the program and the person: every way a command can end becomes an exit code and, on stderr, words."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import typer
+
+from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.errors import PrunesearchError, mask_secrets
+
+INTERRUPTED = 130
+"""What shells report for SIGINT."""
+
+
+def guarded(argv: Sequence[str]) -> int:
+    """Run the command line `argv`; never raises, save `SystemExit` out of shell completion."""
+    talk, debug = Talk(), "--debug" in argv
+    try:
+        code = _run(argv)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return pipe_closed()
+    except KeyboardInterrupt:
+        talk.say("stopped")
+        return INTERRUPTED
+    except typer.TyperException as error:
+        talk.error(_sentence(error.format_message()), _usage_hint(argv))
+        return error.exit_code
+    except PrunesearchError as error:
+        talk.error(error.message, error.hint)
+        _trace(talk, debug)
+        return error.exit_code
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a bug is told, not thrown at the user
+        return _bug(talk, error, debug)
+    return code
+
+
+def _run(argv: Sequence[str]) -> int:
+    from prunesearch.cli.app import app
+
+    if not argv:
+        argv = ["--help"]
+    code = app(list(argv), prog_name="prunesearch", standalone_mode=False)
+    return code if isinstance(code, int) else 0
+
+
+def _bug(talk: Talk, error: Exception, debug: bool) -> int:
+    told = mask_secrets(f"{type(error).__name__}: {error}")
+    hint = "report it with the lines above" if debug else "run it again with --debug for the details to report"
+    _trace(talk, debug)
+    talk.error(f"this is a bug in prunesearch: {told}", hint)
+    return 1
+
+
+def _trace(talk: Talk, debug: bool) -> None:
+    if debug:
+        talk.plain(mask_secrets(traceback.format_exc()))
+
+
+def _sentence(message: str) -> str:
+    """Typer's messages in the manner of ours: no capital, no full stop."""
+    text = message.strip().removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _usage_hint(argv: Sequence[str]) -> str:
+    from prunesearch.cli.app import COMMANDS
+
+    words = [a for a in argv if a in COMMANDS][:1]
+    return f"'{' '.join(['prunesearch', *words, '--help'])}' lists what there is"

@@ -1,0 +1,101 @@
+"""A command is made from the Python function of the same name: same arguments, same defaults, same words of help."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spelling, annotated
+
+
+@dataclass(frozen=True)
+class Context:
+    """How a command's outcome is to be shown: format of the data, and the talk beside it."""
+
+    format: Format
+    talk: Talk
+    given: Mapping[str, Any]
+
+
+Show = Callable[[Any, Context], None]
+"""Prints what the function returned."""
+
+Around = Callable[[Callable[..., Any], Context], Any]
+"""Calls the function with `context.given` and returns what it returned."""
+
+
+def command(app: typer.Typer, function: Callable[..., Any], show: Show, *, name: str | None = None, **how: Any) -> None:
+    """Add `function` to `app` as a command of its own name, or of `name`; `how` is what `adapted` takes."""
+    app.command(name or function.__name__, help=help_text(function))(adapted(function, show, **how))
+
+
+def adapted(
+    function: Callable[..., Any],
+    show: Show,
+    *,
+    formats: bool = True,
+    own: Mapping[str, Spelling] | None = None,
+    around: Around | None = None,
+    bare: bool = False,
+) -> Callable[..., None]:
+    """`function` as Typer takes it.
+
+    Args:
+        function: the Python function; parameters that no spelling is known for stay Python's own.
+        show: prints the outcome.
+        formats: whether the command takes `--format`.
+        own: spellings that differ from the usual ones here.
+        around: calls the function, for what happens meanwhile, such as a live display.
+        bare: whether it is what a group of commands does when none of them is named.
+    """
+
+    def call(**given: Any) -> None:
+        if bare and given.pop("ctx").invoked_subcommand:
+            return
+        context = Context(given.pop("format", "table"), Talk(given.pop("quiet")), given)
+        given.pop("debug")
+        try:
+            show(around(function, context) if around else function(**given), context)
+        except BrokenPipeError:
+            raise typer.Exit(pipe_closed()) from None
+
+    parameters = _parameters(function, own or {}, formats=formats, bare=bare)
+    call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    call.__annotations__ = {p.name: p.annotation for p in parameters}
+    return call
+
+
+def _parameters(
+    function: Callable[..., Any], own: Mapping[str, Spelling], *, formats: bool, bare: bool
+) -> list[inspect.Parameter]:
+    given = inspect.signature(function).parameters
+    found = [_extra("ctx", typer.Context, inspect.Parameter.empty)] if bare else []
+    found += [_parameter(n, p, own.get(n)) for n, p in given.items() if n in SPELLINGS or n in own]
+    found += [_extra("format", FORMAT, "table")] if formats else []
+    return [*found, _extra("quiet", QUIET, False), _extra("debug", DEBUG, False)]
+
+
+def _parameter(name: str, given: inspect.Parameter, spelling: Spelling | None) -> inspect.Parameter:
+    required = given.default is inspect.Parameter.empty
+    default = list(given.default) if isinstance(given.default, tuple) else given.default
+    return _extra(name, annotated(name, required, spelling), default)
+
+
+def _extra(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def help_text(function: Callable[..., Any]) -> str:
+    """The docstring up to its first section, for `--help`."""
+    text = inspect.getdoc(function) or ""
+    kept = []
+    for paragraph in text.split("\n\n"):
+        if paragraph.split("\n")[0] in ("Args:", "Returns:", "Raises:", "Example:"):
+            break
+        kept.append(" ".join(paragraph.split("\n")))
+    return "\n\n".join(kept)

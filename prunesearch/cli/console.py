@@ -1,0 +1,60 @@
+"""Two streams: data on stdout, talk on stderr. Colour only on terminals, and never where NO_COLOR is set."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+
+from rich.console import Console
+from rich.text import Text
+
+PIPE_WIDTH = 400
+"""Columns of a table in a pipe, where there is no edge to wrap at."""
+BROKEN_PIPE = 141
+"""What shells report for SIGPIPE."""
+
+
+def data_console() -> Console:
+    """The console for data: stdout, wide where it is not a terminal, so that no table is cut off."""
+    width = None if sys.stdout.isatty() else PIPE_WIDTH
+    return Console(file=sys.stdout, width=width, highlight=False, emoji=False, markup=False)
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What is told to the person, on stderr. `quiet` leaves only errors."""
+
+    quiet: bool = False
+
+    @cached_property
+    def console(self) -> Console:
+        """The console on stderr. Long lines are left to the terminal to wrap, so that commands can be copied."""
+        return Console(file=sys.stderr, highlight=False, emoji=False, markup=False, soft_wrap=True)
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """One line of talk."""
+        if not self.quiet:
+            self.console.print(Text(text, style=style or ""))
+
+    def command(self, text: str, why: str) -> None:
+        """A command to type next, and what it does."""
+        if not self.quiet:
+            self.console.print(Text("  ") + Text(text.ljust(56), style="bold") + Text(f"  {why}", style="dim"))
+
+    def error(self, message: str, hint: str | None = None) -> None:
+        """What went wrong and what to do about it; told even when quiet."""
+        self.console.print(Text("error: ", style="bold red") + Text(message))
+        if hint:
+            self.console.print(Text("hint: ", style="bold") + Text(hint))
+
+    def plain(self, text: str) -> None:
+        """Text as it is, such as a traceback."""
+        self.console.print(Text(text))
+
+
+def pipe_closed() -> int:
+    """Our reader went away, as `| head` does: let the last flush go nowhere. Returns the exit code."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return BROKEN_PIPE

@@ -1,0 +1,137 @@
+"""The front as a figure: accuracy against parameters (log scale), latency as colour, the dense network marked.
+
+Trials that are not on the front stay visible, small; infeasible ones are greyed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from prunesearch.errors import EnvironmentFailure, UsageError
+from prunesearch.report.words import number, times
+from prunesearch.results import Measures
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure, Scatter
+
+Standing = Literal["front", "dominated", "infeasible"]
+LOOKS = {"dominated": ("circle", 7, "#b8c4d6"), "infeasible": ("x", 6, "#c9c9c9")}
+"""Symbol, size and colour of what is not on the front."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One trial in the figure: its number, figures, standing, and what it did in words."""
+
+    trial: int
+    measures: Measures
+    standing: Standing
+    words: str
+
+
+def pareto_figure(points: Sequence[Point], dense: Measures | None, *, title: str, metric: str = "accuracy") -> Figure:
+    """The figure, self-contained: plain lists, so that it travels as JSON.
+
+    Args:
+        points: all measured trials.
+        dense: the dense network's figures, if known.
+        title: what stands above it.
+        metric: name of the measure that `accuracy` stands for.
+    """
+    from plotly.graph_objects import Figure
+
+    chosen = {s: [p for p in points if p.standing == s] for s in ("infeasible", "dominated", "front")}
+    traces = [_plain(s, chosen[s], dense) for s in ("infeasible", "dominated") if chosen[s]]
+    traces += [_front(chosen["front"], dense)] if chosen["front"] else []
+    traces += [_dense(dense)] if dense else []
+    figure = Figure(traces)
+    figure.update_layout(_layout(title, metric))
+    return figure
+
+
+def write_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure: `.html` (self-contained) or `.png` (needs kaleido and a Chromium).
+
+    Raises:
+        UsageError: another ending.
+        EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
+    """
+    target = Path(path)
+    if target.suffix not in (".html", ".png"):
+        raise UsageError(f"'{target}' does not end in .html or .png", "figures are written as .html or .png")
+    try:
+        if target.suffix == ".html":
+            figure.write_html(target, include_plotlyjs=True)
+        else:
+            figure.write_image(target, width=900, height=560, scale=2)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that exists") from None
+    except (ImportError, RuntimeError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise EnvironmentFailure(f"no PNG could be made: {reason}", "write .html, or install kaleido and a Chromium") from None
+    return target
+
+
+def _front(points: list[Point], dense: Measures | None) -> Scatter:
+    from plotly.graph_objects import Scatter
+
+    timed = [p.measures.latency_ms for p in points]
+    marker: dict[str, Any] = {"size": 13, "line": {"width": 1, "color": "#30343b"}, "color": "#3b6fd4"}
+    if any(t is not None for t in timed):
+        bar = {"title": {"text": "latency, ms"}, "thickness": 14, "len": 0.75, "y": 0.4}
+        marker |= {"color": timed, "colorscale": "Viridis", "reversescale": True, "colorbar": bar}
+    return Scatter(name="front", marker=marker, **_common(points, dense))
+
+
+def _plain(standing: str, points: list[Point], dense: Measures | None) -> Scatter:
+    from plotly.graph_objects import Scatter
+
+    symbol, size, color = LOOKS[standing]
+    return Scatter(name=standing, marker={"symbol": symbol, "size": size, "color": color}, **_common(points, dense))
+
+
+def _dense(dense: Measures) -> Scatter:
+    from plotly.graph_objects import Scatter
+
+    told = [f"dense: {number(dense.accuracy)}, {number(dense.params)} parameters, {number(dense.latency_ms)} ms"]
+    marker = {"symbol": "star", "size": 17, "color": "#d9534f", "line": {"width": 1, "color": "#30343b"}}
+    place = {"x": [dense.params], "y": [dense.accuracy], "mode": "markers"}
+    return Scatter(name="dense", marker=marker, hovertext=told, hoverinfo="text", **place)
+
+
+def _common(points: list[Point], dense: Measures | None) -> dict[str, Any]:
+    """What all scatters of trials share."""
+    return {
+        "x": [p.measures.params for p in points],
+        "y": [p.measures.accuracy for p in points],
+        "mode": "markers",
+        "hovertext": [_hover(p, dense) for p in points],
+        "hoverinfo": "text",
+    }
+
+
+def _hover(point: Point, dense: Measures | None) -> str:
+    m = point.measures
+    fewer = f" ({times(dense.params / max(1, m.params))} fewer)" if dense else ""
+    latency = f"{number(m.latency_ms)} ms" if m.latency_ms is not None else "latency not measured"
+    return f"trial {point.trial}: {number(m.accuracy)}<br>{number(m.params)} parameters{fewer}<br>{latency}<br>{point.words}"
+
+
+def _layout(title: str, metric: str) -> dict[str, Any]:
+    grid = {"gridcolor": "#e6e8ec", "zeroline": False, "linecolor": "#9aa0a6", "ticks": "outside"}
+    return {
+        "template": None,
+        "title": {"text": title, "x": 0.02},
+        "xaxis": {"title": {"text": "parameters to store (log scale)"}, "type": "log", "dtick": "D2", **grid},
+        "yaxis": {"title": {"text": f"{metric} (validation)"}, **grid},
+        "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
+        "margin": {"l": 70, "r": 20, "t": 80, "b": 60},
+        "plot_bgcolor": "#ffffff",
+        "paper_bgcolor": "#ffffff",
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#22262b"},
+        "hoverlabel": {"align": "left"},
+    }
