@@ -59,25 +59,24 @@ def make_engine(url: URL, *, write: bool) -> Engine:
     Raises:
         StoreError: the database's driver is not installed, or the file or its folder is not there.
     """
-    path = sqlite_path(url)
     with told(url):
-        if path is None:
-            return create_engine(url, connect_args=connect_args(url), pool_pre_ping=True, json_serializer=to_json)
-        check_path(path, write=write)
-        pool = QueuePool if write else NullPool
-        engine = create_engine(url, creator=_opener(path, write=write), poolclass=pool, json_serializer=to_json)
+        engine = create_engine(url, json_serializer=to_json, **engine_options(url, write=write))
     add_listeners(engine, write=write)
     return engine
 
 
-def connect_args(url: URL) -> dict[str, Any]:
-    """What a driver is given with every connection."""
-    match url.get_backend_name():
-        case "sqlite":
-            return {"timeout": BUSY_SECONDS}
-        case "postgresql" | "mysql" | "mariadb":
-            return {"connect_timeout": CONNECT_SECONDS}
-    return {}
+def engine_options(url: URL, *, write: bool) -> dict[str, Any]:
+    """What `create_engine` is given, by Optuna too: how connections are made and kept.
+
+    Raises:
+        StoreError: the file or its folder is not there.
+    """
+    path = sqlite_path(url)
+    if path is not None:
+        check_path(path, write=write)
+        return {"creator": _opener(path, write=write), "poolclass": QueuePool if write else NullPool}
+    answers = url.get_backend_name() in ("postgresql", "mysql", "mariadb")
+    return {"pool_pre_ping": True, "connect_args": {"connect_timeout": CONNECT_SECONDS} if answers else {}}
 
 
 def check_path(path: Path, *, write: bool) -> None:
@@ -107,13 +106,15 @@ def _opener(path: Path, *, write: bool) -> Callable[[], sqlite3.Connection]:
         at_rest = not any(path.with_name(path.name + end).exists() for end in ("-wal", "-journal"))
         mode = "mode=rwc" if write else "mode=ro&immutable=1" if at_rest else "mode=ro"
         name = f"file:{quote(str(path.absolute()))}?{mode}"
-        return sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS, check_same_thread=False)
+        return sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS, isolation_level="IMMEDIATE", check_same_thread=False)
 
     return opened
 
 
 def add_listeners(engine: Engine, *, write: bool) -> None:
-    """Pragmas at every connection, and BEGIN (IMMEDIATE for writers) at every transaction of a SQLite engine."""
+    """For SQLite: pragmas at every connection, and BEGIN (IMMEDIATE for writers) at every transaction."""
+    if engine.dialect.name != "sqlite":
+        return
 
     def connected(connection: Any, _record: Any) -> None:
         connection.isolation_level = None

@@ -9,10 +9,12 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
+from prunesearch.front import Front
 from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Result, TaskInfo
 from prunesearch.store import setup, studies, tickets, trials
 from prunesearch.store.connect import make_engine, parse_url, reading, writing
+from prunesearch.store.fronts import front_of
 from prunesearch.store.records import FrontRecord, StudyRecord, Ticket, TrialRecord
 
 
@@ -191,3 +193,27 @@ class Store:
         """The fronts of a study, in the order in which they were recorded."""
         with reading(self._engine) as connection:
             return studies.front_history(connection, studies.id_of(connection, study))
+
+    def front(self, study: str | None = None) -> Front:
+        """The Pareto front of a study, or of the one last written to, from its feasible trials."""
+        with reading(self._engine) as connection:
+            record = studies.read(connection, study)
+            finished = trials.listed(connection, record.id, ("complete",))
+            history = studies.front_history(connection, record.id)
+        return front_of(record, finished, history[-1] if history else None)
+
+    def copy_study(self, name: str, to_store: Store, new_name: str | None = None) -> StudyRecord:
+        """Copy a study with all its trials, ours and Optuna's, to a store opened with `write`.
+
+        Args:
+            name: the study.
+            to_store: where it goes; this store again, with a new name, makes a second copy beside it.
+            new_name: its name there, the same by default.
+
+        Raises:
+            StudyError: there is no such study, or one of the new name is there already.
+        """
+        from prunesearch.store.copying import copy_study  # here, as Optuna comes with it
+
+        copy_study(self._engine, to_store._engine, name, new_name or name)
+        return to_store.study(new_name or name)

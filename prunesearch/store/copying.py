@@ -1,0 +1,98 @@
+"""Copying a study with all its trials from one database to another, ours and Optuna's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import optuna
+from sqlalchemy import Connection, Engine, Table, insert, inspect, select
+
+from prunesearch.errors import StudyError
+from prunesearch.store import studies
+from prunesearch.store.connect import reading, writing
+from prunesearch.store.optuna_storage import optuna_storage
+from prunesearch.store.schema import epochs, fronts, layers, tickets, trials
+from prunesearch.store.schema import studies as study_table
+
+Change = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+def copy_study(source: Engine, target: Engine, name: str, new_name: str) -> None:
+    """Copy a study. Our rows are written in one transaction, after Optuna's.
+
+    Raises:
+        StudyError: the source has no such study, or the target has one of the new name.
+        StoreError: either database fails.
+    """
+    with reading(source) as connection:
+        studies.id_of(connection, name)
+    with reading(target) as connection:
+        if new_name in studies.names(connection):
+            raise StudyError(f"the store has a study '{new_name}' already", "give the copy another name with --as")
+    copied = _copy_optuna(source, target, name, new_name)
+    try:
+        with reading(source) as old, writing(target) as new:
+            _copy_ours(old, new, name, new_name)
+    except BaseException:
+        if copied:
+            optuna.delete_study(study_name=new_name, storage=optuna_storage(_url(target)))
+        raise
+
+
+def _url(engine: Engine) -> str:
+    return engine.url.render_as_string(hide_password=False)
+
+
+def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bool:
+    """Copy Optuna's study, if the source has one of that name; says whether it did."""
+    with reading(source) as connection:
+        if not inspect(connection).has_table("studies"):
+            return False
+    old = optuna_storage(_url(source), write=False)
+    if name not in optuna.get_all_study_names(storage=old):
+        return False
+    new = optuna_storage(_url(target))
+    try:
+        optuna.copy_study(from_study_name=name, from_storage=old, to_storage=new, to_study_name=new_name)
+    except optuna.exceptions.DuplicatedStudyError:
+        told = f"Optuna's tables have a study '{new_name}' already"
+        raise StudyError(told, "give the copy another name with --as") from None
+    return True
+
+
+def _copy_ours(old: Connection, new: Connection, name: str, new_name: str) -> None:
+    study = old.execute(select(study_table).where(study_table.c.name == name)).mappings().one()
+    _insert(new, study_table, [{**_plain(study), "name": new_name}])
+    here = studies.id_of(new, new_name)
+    there = study["id"]
+    _copy(old, new, tickets, there, lambda row: {**row, "study_id": here})
+    ticket = _renumbered(old, new, tickets, there, here)
+    _copy(old, new, trials, there, lambda row: {**row, "study_id": here, "ticket_id": ticket.get(row["ticket_id"])})
+    trial = _renumbered(old, new, trials, there, here)
+    for table in (epochs, layers):
+        query = select(table).join(trials, trials.c.id == table.c.trial_id).where(trials.c.study_id == there)
+        found = old.execute(query).mappings()
+        _insert(new, table, [{**row, "trial_id": trial[row["trial_id"]]} for row in found])
+    _copy(old, new, fronts, there, lambda row: {**row, "study_id": here})
+
+
+def _copy(old: Connection, new: Connection, table: Table, study: int, change: Change) -> None:
+    query = select(table).where(table.c.study_id == study).order_by(table.c.id)
+    _insert(new, table, [change(_plain(row)) for row in old.execute(query).mappings()])
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """A row without its number, which the other database gives anew."""
+    return {key: value for key, value in row.items() if key != "id"}
+
+
+def _insert(new: Connection, table: Table, values: list[dict[str, Any]]) -> None:
+    if values:
+        new.execute(insert(table), values)
+
+
+def _renumbered(old: Connection, new: Connection, table: Table, there: int, here: int) -> dict[int | None, int]:
+    """Old id to new id, by the number within the study."""
+    ids = {row.number: row.id for row in new.execute(select(table.c.id, table.c.number).where(table.c.study_id == here))}
+    return {row.id: ids[row.number] for row in old.execute(select(table.c.id, table.c.number).where(table.c.study_id == there))}
