@@ -16,6 +16,7 @@ import re
 import stat
 import tempfile
 import time
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
@@ -54,6 +55,7 @@ class Lane:
         self._patience = patience
         self._inside = False
         self._gate = self._room = -1
+        self._finalizer = weakref.finalize(self, _close, ())
         if _fcntl is None:
             self._note("latency is measured beside other trials: this system has no fcntl locks")
             return
@@ -63,11 +65,10 @@ class Lane:
             self._gate, self._room = (_open(home / f"{name}.{part}.lock") for part in ("gate", "room"))
         except OSError as error:
             self._note(f"latency is measured beside other trials: no lock files ({error})")
-
-    @property
-    def fds(self) -> tuple[int, ...]:
-        """The open lock files; a process forked from this one has to close them, or it holds the locks too."""
-        return tuple(fd for fd in (self._gate, self._room) if fd >= 0)
+            return
+        self._finalizer = weakref.finalize(self, _close, (self._gate, self._room))
+        # A forked process shares the locks until it closes its copies: a loader's worker would outlive a killed trial.
+        os.register_at_fork(after_in_child=self._finalizer)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -105,8 +106,7 @@ class Lane:
 
     def close(self) -> None:
         """Give up all locks and close the files; the lane then locks nothing."""
-        for fd in self.fds:
-            os.close(fd)
+        self._finalizer()
         self._gate = self._room = -1
         self._inside = False
 
@@ -151,6 +151,11 @@ def _try(fd: int, how: int) -> bool:
 def _free(fd: int) -> None:
     if fd >= 0:
         _fcntl.flock(fd, _fcntl.LOCK_UN)
+
+
+def _close(fds: tuple[int, ...]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 def _private_folder(folder: Path | None) -> Path:

@@ -1,0 +1,124 @@
+"""All workers of the process engine: starts, replaces and ends them, and gives up when they only die."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+from prunesearch.engines.base import EngineSpec
+from prunesearch.engines.handle import Worker, WorkerDied
+from prunesearch.errors import EnvironmentFailure
+
+MOST_DEATHS = 3
+"""Workers in a row that may die without having finished a job; then there is no point in starting another."""
+
+_logger = logging.getLogger("prunesearch.engines")
+
+
+class FleetClosed(Exception):
+    """The engine was closed meanwhile."""
+
+
+class Fleet:
+    """Workers by index. Every method may be called from any thread.
+
+    Args:
+        spec: what the workers load; each gets its own device.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._spec = spec
+        self._workers: dict[int, Worker] = {}
+        self._turns: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._deaths: list[str] = []
+        self._told: set[str] = set()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def start(self, index: int, device: str) -> None:
+        """Start worker `index` on `device`, unless it is there."""
+        with self._turns[index]:
+            self._living(index, device)
+
+    def ask(self, index: int, device: str, request: Any) -> Any:
+        """The answer of worker `index`, which is started or replaced first where it is not alive.
+
+        Raises:
+            WorkerDied: it died over this request.
+            EnvironmentFailure: workers die as soon as they are started, `MOST_DEATHS` in a row.
+            FleetClosed: `close` was called.
+            Exception: what the worker could not do.
+        """
+        with self._turns[index]:
+            worker = self._living(index, device)
+            try:
+                answer = worker.ask(request)
+            except WorkerDied as death:
+                self._mourn(worker, str(death))
+                raise
+            if worker.finished:
+                self._deaths.clear()
+            return answer
+
+    def ask_first(self, request: str) -> Any:
+        """The answer of the first worker, asked again of its replacement where it dies.
+
+        Raises:
+            EnvironmentFailure: as `ask`.
+        """
+        while True:
+            try:
+                return self.ask(0, self._spec.device, request)
+            except WorkerDied as death:
+                _logger.warning("%s; starting another", death)
+
+    def close(self) -> None:
+        """End all workers at once."""
+        with self._lock:
+            self._closed = True
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.kill()
+
+    def bury(self) -> None:
+        """Give back what dead workers hold; after `close`, when no thread asks any more."""
+        while self._workers:
+            self._workers.popitem()[1].bury()
+
+    def _living(self, index: int, device: str) -> Worker:
+        worker = self._workers.get(index)
+        if worker is not None and worker.alive:
+            return worker
+        if worker is not None:
+            worker.bury()
+        with self._lock:
+            if self._closed:
+                raise FleetClosed
+            if len(self._deaths) >= MOST_DEATHS:
+                raise EnvironmentFailure(
+                    f"{len(self._deaths)} workers in a row died before they finished a job, the last: {self._deaths[-1]}",
+                    "fewer --workers take less memory; --engine serial shows what happens in one process",
+                )
+            self._workers[index] = Worker(index, replace(self._spec, device=device), self._log)
+            return self._workers[index]
+
+    def _mourn(self, worker: Worker, reason: str) -> None:
+        with self._lock:
+            if not self._closed and not worker.finished:
+                self._deaths.append(reason)
+
+    def _log(self, level: int, text: str) -> None:
+        """A worker's record, in the parent's log: warnings once, though every worker gives them."""
+        with self._lock:
+            known = level >= logging.WARNING and text in self._told
+            self._told.add(text if level >= logging.WARNING else "")
+        if not known:
+            _logger.log(level, "%s", text)

@@ -1,0 +1,143 @@
+"""The engine for one machine: worker processes, one thread and one device each. This process never imports torch.
+
+Every worker has a thread here that hands it jobs and waits for its answers, so that a worker is never idle because the
+driver is busy. A worker that dies gives its job back as lost and is replaced.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+from prunesearch.engines.base import EngineSpec
+from prunesearch.engines.devices import usable_cores
+from prunesearch.engines.fleet import Fleet
+from prunesearch.engines.handle import WorkerDied
+from prunesearch.results import Job, Outcome, TaskInfo
+
+
+class ProcessEngine:
+    """Runs jobs in processes of their own, which import torch once and load the task once.
+
+    Scripts need no `if __name__ == "__main__"`: workers do not run the parent's script again.
+
+    Args:
+        spec: what to run on what. `workers` 0: one per usable core, or one per GPU. Devices are dealt round robin.
+    """
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._spec = spec
+        self._fleet = Fleet(spec)
+        self._pending: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._finished: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
+        self._threads: list[threading.Thread] = []
+        self._unanswered = 0
+        self._info: TaskInfo | None = None
+        self._devices: tuple[str, ...] = ("cpu",) if spec.device == "cpu" else ()
+
+    @property
+    def slots(self) -> int:
+        """Workers. Asks the first one for the devices where `spec` names neither them nor a number."""
+        if self._spec.workers:
+            return self._spec.workers
+        devices = self._known_devices()
+        return usable_cores() if devices == ("cpu",) else len(devices)
+
+    def describe(self) -> TaskInfo:
+        """What the task is, told by the first worker."""
+        if self._info is None:
+            self._info = self._fleet.ask_first("describe")
+        return self._info
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; the first one starts all workers."""
+        if self._fleet.closed:
+            raise RuntimeError("the engine is closed")
+        self._unanswered += 1
+        self._pending.put(job)
+        if not self._threads:
+            self._start_thread(self._begin)
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """The next outcome. A task that does not load raises here what `describe` would.
+
+        Raises:
+            LookupError: nothing was submitted that could finish.
+            EnvironmentFailure: workers die as soon as they are started.
+        """
+        if not self._unanswered or self._fleet.closed:
+            raise LookupError("no job was submitted that could finish")
+        try:
+            found = self._finished.get_nowait() if timeout == 0 else self._finished.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        self._unanswered -= 1
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def close(self) -> None:
+        """Kill all workers; jobs in flight are abandoned."""
+        self._fleet.close()
+        self._pending.put(None)
+        while self._threads:  # from the last to the first, which starts the others
+            self._threads.pop().join()
+        self._fleet.bury()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def _known_devices(self) -> tuple[str, ...]:
+        if not self._devices:
+            self._devices = self._fleet.ask_first("devices")
+        return self._devices
+
+    def _start_thread(self, target: Callable[..., None], *args: object) -> None:
+        thread = threading.Thread(target=target, args=args, name=f"worker-{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _begin(self) -> None:
+        """The first worker's thread: starts the others, as many as there are slots."""
+        try:
+            devices, slots = self._known_devices(), self.slots
+        except Exception as error:  # noqa: BLE001 - raised again by `next`, in the driver's thread
+            self._refuse(error)
+            return
+        for index in range(1, slots):
+            self._start_thread(self._serve, index, devices[index % len(devices)])
+        self._serve(0, devices[0])
+
+    def _serve(self, index: int, device: str) -> None:
+        """One worker's thread: a job in, an outcome out, until the engine is closed."""
+        with suppress(Exception):  # raised again, and told, when a job asks
+            self._fleet.start(index, device)
+        while job := self._next_job():
+            self._finished.put(self._run(job, index, device))
+
+    def _run(self, job: Job, index: int, device: str) -> Outcome | Exception:
+        try:
+            return Outcome(job, self._fleet.ask(index, device, job))
+        except WorkerDied as death:
+            return Outcome(job, None, lost=str(death))
+        except Exception as error:  # noqa: BLE001 - raised again by `next`, in the driver's thread
+            return error
+
+    def _refuse(self, error: Exception) -> None:
+        while self._next_job():
+            self._finished.put(error)
+
+    def _next_job(self) -> Job | None:
+        """The next job; None, for this thread and all others, when the engine is closed."""
+        job = self._pending.get()
+        if job is None or self._fleet.closed:
+            self._pending.put(None)
+            return None
+        return job

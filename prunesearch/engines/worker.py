@@ -1,0 +1,99 @@
+"""The child's side of the process engine: what a worker process does from its first line to its last.
+
+A worker is asked one thing at a time over a socket: `"devices"`, `"describe"` or a `Job`. It answers with tuples:
+`("reply", answer)`, `("raise", error)`, and, at any time, `("log", level, text)`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import signal
+import threading
+import traceback
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from prunesearch.engines.devices import visible_devices
+from prunesearch.engines.runner import make_runner
+from prunesearch.errors import PrunesearchError
+
+if TYPE_CHECKING:
+    from prunesearch.engines.base import EngineSpec
+    from prunesearch.trial import TrialRunner
+
+
+def main(fd: int) -> None:
+    """Serve the parent at the other end of socket `fd` until it is gone; never returns.
+
+    Ctrl-C is the parent's to answer, so it is ignored here. The worker ends with its parent, however that ends: the
+    socket is then closed, and a thread that waits for this ends the process in the middle of whatever it does.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    channel = _Channel(fd)
+    requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
+    logging.captureWarnings(capture=True)
+    logging.basicConfig(level=logging.WARNING, handlers=[_ToParent(channel)])
+    desk = _Desk(requests.get())
+    while True:
+        try:
+            channel.send("reply", desk.answer(requests.get()))
+        except PrunesearchError as error:
+            channel.send("raise", error)
+        except Exception:  # noqa: BLE001 - whatever it is, the parent has to hear of it
+            # As text: the class may live in a file of the user's that the parent cannot import.
+            channel.send("raise", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
+
+
+class _Desk:
+    """Answers requests; loads the task when the first one needs it."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        self._spec = spec
+        self._runner: TrialRunner | None = None
+
+    def answer(self, request: Any) -> Any:
+        if request == "devices":
+            return visible_devices(self._spec.device)
+        if self._runner is None:
+            self._runner = make_runner(self._spec)
+        return self._runner.describe() if request == "describe" else self._runner.run(request)
+
+
+class _Channel:
+    """The socket: read by one thread, written by any."""
+
+    def __init__(self, fd: int) -> None:
+        self._connection = Connection(fd)
+        self._lock = threading.Lock()
+        # A process forked from here (a user's DataLoader) must not keep the socket open: the parent would not see
+        # that this one died.
+        os.register_at_fork(after_in_child=lambda: os.close(fd))
+
+    def send(self, *message: object) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+    def receive(self) -> Any:
+        return self._connection.recv()
+
+
+def _listen(channel: _Channel, requests: queue.SimpleQueue[Any]) -> None:
+    while True:
+        try:
+            requests.put(channel.receive())
+        except (EOFError, OSError):
+            os._exit(0)
+
+
+class _ToParent(logging.Handler):
+    """Hands log records and warnings to the parent."""
+
+    def __init__(self, channel: _Channel) -> None:
+        super().__init__(logging.WARNING)
+        self._channel = channel
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._channel.send("log", record.levelno, record.getMessage().strip())
