@@ -76,9 +76,9 @@ def load_plugin(path: str | Path) -> tuple[str, ...]:
     """
     file = Path(path).resolve()
     if file not in _PLUGINS.files:
-        before = frozenset(_PLUGINS.scores)
+        before = dict(_PLUGINS.scores)
         _run(file, str(path))
-        added = tuple(name for name in _PLUGINS.scores if name not in before)
+        added = tuple(name for name, score in _PLUGINS.scores.items() if before.get(name) is not score)
         if not added:
             raise UsageError(f"{path}: registers no criterion", "call prunesearch.criteria.register_score(info, score) in it")
         _PLUGINS.files[file] = added
