@@ -1,0 +1,159 @@
+"""The keys of scope `ratios`: one searched fraction per group, per glob that the study names, or per stage when tied.
+
+A stage is what the names of groups have in common up to some dot: `layer1.0.conv1` and `layer1.2.conv1` share
+`layer1.*`. Many ratios and few trials do not go together: from trials / 3 ratios on they are tied, unless the study
+says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+
+from prunesearch.errors import StudyError, bulleted, did_you_mean
+from prunesearch.hyperparameters import HYPERPARAMETERS
+from prunesearch.results import GroupInfo, TaskInfo
+from prunesearch.spec import Range, StudySpec
+
+DEFAULT = "default"
+TRIALS_PER_RATIO = 3
+"""Fewer trials than this per ratio, and ratios are tied."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the study says about ratios and groups.
+
+    Args:
+        ranges: range per group name or glob; `default` for the rest.
+        spare: groups that are never pruned, as names or globs.
+        only: the only groups that are pruned; empty = all.
+        tie: whether groups without a key of their own are tied per stage.
+    """
+
+    ranges: Mapping[str, Range]
+    spare: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    tie: bool = False
+
+
+def wanted_of(spec: StudySpec, info: TaskInfo) -> Wanted:
+    """What a study says about ratios and groups, tying decided.
+
+    Raises:
+        StudyError: a name or glob matches no group.
+    """
+    ranges = {key.removeprefix("ratio."): found for key, found in spec.space.items() if key.startswith("ratio.")}
+    spare, only = (tuple(spec.space[n].choices or ()) if n in spec.space else () for n in ("spare", "only"))
+    wanted = Wanted(ranges, spare, only)
+    check_globs(info, wanted)
+    tie = spec.tie_ratios if spec.tie_ratios is not None else many_ratios(info, wanted, spec.trials)
+    return replace(wanted, tie=tie)
+
+
+def globs_of(info: TaskInfo, granularity: str, wanted: Wanted) -> dict[str, tuple[str, ...]]:
+    """A policy's `spare` and `only`: those of the study that mean any group of the granularity."""
+    names = [g.name for g in info.groups if (g.kind == "weight") == (granularity == "weight")]
+    found = {"spare": wanted.spare, "only": wanted.only}
+    return {where: tuple(glob for glob in globs if any(matching(n, [glob]) for n in names)) for where, globs in found.items()}
+
+
+def known_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], keys: Mapping[str, Range]) -> dict[str, float | None]:
+    """The ratios of a policy under the keys of the space, as `ratio.<key>`; None where groups under one key differ."""
+    out: dict[str, float | None] = {}
+    for key in keys:
+        meant = {_level(g.name, ratio) for g in groups if matching(g.name, list(keys)) == key}
+        out[f"ratio.{key}"] = meant.pop() if len(meant) == 1 else None
+    return out
+
+
+def _level(name: str, ratio: Mapping[str, float]) -> float:
+    key = matching(name, list(ratio))
+    return ratio.get(DEFAULT, 0.0) if key is None else ratio[key]
+
+
+def matching(name: str, keys: Sequence[str]) -> str | None:
+    """The key that speaks for a group: its exact name, or else the longest glob that matches it."""
+    if name in keys:
+        return name
+    globs = [key for key in keys if key != DEFAULT and fnmatchcase(name, key)]
+    return max(globs, key=len) if globs else None
+
+
+def pruned_groups(info: TaskInfo, granularity: str, wanted: Wanted) -> tuple[GroupInfo, ...]:
+    """The groups that a granularity prunes under the study's `spare` and `only`."""
+    groups = info.prunable(granularity)
+    if wanted.only:
+        groups = tuple(g for g in groups if matching(g.name, wanted.only))
+    return tuple(g for g in groups if not matching(g.name, wanted.spare))
+
+
+def ratio_keys(groups: Sequence[GroupInfo], wanted: Wanted) -> dict[str, Range]:
+    """The keys that a policy's `ratio` gets for these groups, each with its range, in the order of the groups."""
+    said = [key for key in wanted.ranges if key != DEFAULT]
+    default = wanted.ranges.get(DEFAULT) or usual_range()
+    rest = [g.name for g in groups if matching(g.name, said) is None]
+    stages = stage_keys(rest) if wanted.tie else {name: name for name in rest}
+    keys: dict[str, Range] = {}
+    for group in groups:
+        found = matching(group.name, said)
+        if found is None:
+            keys.setdefault(stages[group.name], default)
+        else:
+            keys.setdefault(found, wanted.ranges[found])
+    return keys
+
+
+def usual_range() -> Range:
+    """The range of a ratio about which nothing is said."""
+    low, high = HYPERPARAMETERS["ratio"].search or (0.0, 0.0)
+    return Range(low=float(low), high=float(high))
+
+
+def stage_keys(names: Sequence[str]) -> dict[str, str]:
+    """Group name -> glob of its stage: the deepest common prefixes that are at most half as many as the groups."""
+    deepest = max((name.count(".") for name in names), default=0)
+    for depth in range(deepest, 0, -1):
+        keys = {name: _prefix(name, depth) for name in names}
+        if depth == 1 or len(set(keys.values())) <= len(names) / 2:
+            return keys
+    return {name: name for name in names}
+
+
+def _prefix(name: str, depth: int) -> str:
+    parts = name.split(".")
+    return name if len(parts) <= depth else ".".join(parts[:depth]) + ".*"
+
+
+def many_ratios(info: TaskInfo, wanted: Wanted, trials: int) -> bool:
+    """Whether some granularity would have more ratios than trials / 3."""
+    counts = [len(ratio_keys(pruned_groups(info, g, wanted), wanted)) for g in info.granularities]
+    return max(counts, default=0) > trials / TRIALS_PER_RATIO
+
+
+def check_globs(info: TaskInfo, wanted: Wanted) -> None:
+    """Refuse names and globs that match no group.
+
+    Raises:
+        StudyError: naming each of them, with the nearest name, or with why the group is spared.
+    """
+    names = {g.name for g in info.groups}
+    prunable = {g.name for g in info.groups if g.spared is None}
+    problems = [
+        f"space.{where}{glob}: no group is called so; {did_you_mean(glob, names)}"
+        for where, globs in (("ratio.", wanted.ranges), ("spare: ", wanted.spare), ("only: ", wanted.only))
+        for glob in globs
+        if glob != DEFAULT and not any(matching(name, [glob]) for name in names)
+    ]
+    problems += [
+        f"space.ratio.{glob}: is never pruned ({_why(info, glob)})"
+        for glob in wanted.ranges
+        if glob != DEFAULT and any(matching(n, [glob]) for n in names) and not any(matching(n, [glob]) for n in prunable)
+    ]
+    if problems:
+        raise StudyError(f"study: {bulleted(problems)}", "'prunesearch groups' lists the groups of a task")
+
+
+def _why(info: TaskInfo, glob: str) -> str:
+    return next((g.spared for g in info.groups if g.spared and matching(g.name, [glob])), "spared")
