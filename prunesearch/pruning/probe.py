@@ -1,0 +1,125 @@
+"""The proof that a group can be cut: masked and cut networks must give the same outputs.
+
+Done once per model, before any training, on a copy in float64 whose weights are redrawn: with ordinary initial values
+the outputs of many networks are so small (1e-9, or 0 with a zero head) that no comparison could fail. What fails, or
+raises, is found by halving and spared with the reason.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunesearch.pruning.cut import physical_cut
+from prunesearch.pruning.masks import apply_masks, build_masks
+from prunesearch.pruning.running import drawn_like, forward, largest_difference, map_inputs, outputs
+from prunesearch.pruning.structure import UnitGroup
+
+TOLERANCE = 1e-9
+"""Largest |masked - cut| / max(1, |out|) in float64; right cuts give 1e-12 and less, wrong ones 1e-2 and more."""
+
+
+def verified(model: nn.Module, example: Any, groups: Sequence[UnitGroup], seed: int = 0) -> tuple[UnitGroup, ...]:
+    """The same groups; those whose cut fails are spared, with the reason.
+
+    Args:
+        model: the network; it is left as it is.
+        example: its example input.
+        groups: all unit groups; those already spared are passed on.
+        seed: of redrawn weights, inputs and the half of the units that is removed.
+    """
+    open_groups = [g for g in groups if g.info.spared is None]
+    reasons: dict[str, str] = {}
+    _settle(model, example, open_groups, [], reasons, seed)
+    return tuple(replace(g, info=replace(g.info, spared=reasons[g.name])) if g.name in reasons else g for g in groups)
+
+
+def _settle(
+    model: nn.Module, example: Any, doubtful: list[UnitGroup], sound: list[UnitGroup], reasons: dict[str, str], seed: int
+) -> list[UnitGroup]:
+    """`sound` and those of `doubtful` that can be cut together with it; the others get a reason."""
+    if not doubtful:
+        return sound
+    problem = cut_problem(model, example, [*sound, *doubtful], seed)
+    if problem is None:
+        return [*sound, *doubtful]
+    if len(doubtful) == 1:
+        reasons[doubtful[0].name] = problem
+        return sound
+    half = len(doubtful) // 2
+    sound = _settle(model, example, doubtful[:half], sound, reasons, seed)
+    return _settle(model, example, doubtful[half:], sound, reasons, seed)
+
+
+def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], seed: int = 0) -> str | None:
+    """What goes wrong when half of the units of all these groups is cut, or None."""
+    generator = torch.Generator().manual_seed(seed)
+    network, inputs = prepared(model, example, generator)
+    gone = {g.name: _half(g.info.size, generator) for g in groups}
+    apply_masks(network, build_masks(dict(network.named_parameters()), groups, gone))
+    masked = outputs(network, inputs)
+    try:
+        physical_cut(network, groups, gone)
+        difference = largest_difference(masked, outputs(network, inputs))
+        network.train()
+        forward(network, inputs)
+    except Exception as error:  # noqa: BLE001 -- a user's forward may raise anything on a width that it does not expect
+        return f"a cut fails: {first_line(error)}"
+    if difference <= TOLERANCE:
+        return None
+    return f"masked and cut network differ by {difference:.0e} of the output, so something mixes its channels"
+
+
+def prepared(model: nn.Module, example: Any, generator: torch.Generator) -> tuple[nn.Module, Any]:
+    """A float64 copy with redrawn weights and fitting norm statistics, in evaluation mode, and inputs for it."""
+    network = copy.deepcopy(model).double()
+    inputs = map_inputs(drawn_like(example, generator), lambda t: t.double() if t.is_floating_point() else t)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if parameter.is_floating_point():
+                parameter.copy_(_redrawn(name, parameter, generator))
+    _settle_norms(network, inputs)
+    return network.eval(), inputs
+
+
+def _redrawn(name: str, parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Matrices: normal with variance 2 / fan-in, which keeps the size of signals; scales in 0.5 to 1.5; biases normal."""
+    if parameter.dim() >= 2:
+        return torch.randn(parameter.shape, generator=generator).mul_((2.0 / max(1, parameter[0].numel())) ** 0.5)
+    if name.endswith("bias"):
+        return torch.randn(parameter.shape, generator=generator).mul_(0.3)
+    return torch.rand(parameter.shape, generator=generator).add_(0.5)
+
+
+def _settle_norms(network: nn.Module, inputs: Any) -> None:
+    """Running statistics of the inputs themselves; where the network does not run in training mode they stay."""
+    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats]
+    momenta = [m.momentum for m in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    try:
+        network.train()
+        with torch.no_grad():
+            forward(network, inputs)
+    except Exception:  # noqa: BLE001 -- the comparison that follows is in evaluation mode and says what is wrong
+        return
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+
+
+def _half(size: int, generator: torch.Generator) -> torch.Tensor:
+    """A random half of the elements, one of two and more, never all."""
+    gone = torch.zeros(size, dtype=torch.bool)
+    gone[torch.randperm(size, generator=generator)[: max(1, size // 2)]] = True
+    return gone
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error, with its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
