@@ -1,0 +1,117 @@
+"""The task's metric over a split, and precision, recall and F1 per class."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from sklearn.metrics import precision_recall_fscore_support
+from torch import nn
+from torch.nn import functional
+
+from prunesearch.tasks.types import Batch, Metric
+
+
+def evaluate(model: nn.Module, batches: Iterable[Batch], metric: str | Metric) -> float:
+    """A metric over all examples, the model in eval mode.
+
+    Args:
+        model: outputs (n, classes) or whatever the metric takes.
+        batches: (inputs, targets) on the model's device.
+        metric: one of `METRICS`, or `(outputs, targets) -> number`, called once with all outputs on the CPU.
+
+    Returns:
+        The metric; nan where outputs are.
+    """
+    model.eval()
+    with torch.inference_mode():
+        if metric == "accuracy":
+            return _share(model, batches, _hits)
+        if metric == "top5":
+            return _share(model, batches, _hits5)
+        outputs, targets = _all(model, batches)
+        return float(_metric(metric)(outputs, targets))
+
+
+def predictions(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Predicted and true classes of all examples, (n,) and (n,) int64 on the CPU."""
+    model.eval()
+    with torch.inference_mode():
+        pairs = [(predicted(model(x)), y) for x, y in batches]
+    return torch.cat([p for p, _ in pairs]).cpu(), torch.cat([y for _, y in pairs]).cpu()
+
+
+def predicted(outputs: torch.Tensor) -> torch.Tensor:
+    """Classes from outputs (n, classes, ...): the largest; from (n,) or (n, 1): 1 where positive."""
+    if outputs.dim() > 1 and outputs.shape[1] > 1:
+        return outputs.argmax(1)
+    return (outputs.flatten() > 0).long()
+
+
+def classification_report(predicted_classes: torch.Tensor, targets: torch.Tensor, classes: int) -> Mapping[str, Any]:
+    """Precision, recall and F1.
+
+    Args:
+        predicted_classes: (n,) integers.
+        targets: (n,) integers.
+        classes: number of classes.
+
+    Returns:
+        `{"classes": [{"class", "precision", "recall", "f1", "support"}, ...], "macro": {...}, "weighted": {...}}`; a class
+        that is never predicted, or has no examples, counts as 0.
+    """
+    y, p, labels = targets.numpy(), predicted_classes.numpy(), list(range(classes))
+    each = precision_recall_fscore_support(y, p, labels=labels, zero_division=0.0)
+    rows = [
+        {
+            "class": c,
+            "precision": float(each[0][c]),
+            "recall": float(each[1][c]),
+            "f1": float(each[2][c]),
+            "support": int(each[3][c]),
+        }
+        for c in labels
+    ]
+    means = {}
+    for kind in ("macro", "weighted"):
+        found = precision_recall_fscore_support(y, p, labels=labels, average=kind, zero_division=0.0)
+        means[kind] = {"precision": float(found[0]), "recall": float(found[1]), "f1": float(found[2])}
+    return {"classes": rows, **means}
+
+
+def _share(model: nn.Module, batches: Iterable[Batch], hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
+    """Hits over targets, read from the device once at the end; nan where any output is."""
+    count, hit, sums = 0, [], []
+    for x, y in batches:
+        outputs = model(x)
+        hit.append(hits(outputs, y).sum())
+        sums.append(outputs.sum())
+        count += y.numel()
+    if not count or bool(torch.stack(sums).isnan().any()):
+        return float("nan")
+    return int(torch.stack(hit).sum()) / count
+
+
+def _hits(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (
+        predicted(outputs) == targets.flatten()
+        if targets.dim() == 1
+        else predicted(outputs) == targets.view_as(predicted(outputs))
+    )
+
+
+def _hits5(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return (outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets.unsqueeze(1)).any(1)
+
+
+def _all(model: nn.Module, batches: Iterable[Batch]) -> Batch:
+    pairs = [(model(x).cpu(), y.cpu()) for x, y in batches]
+    return torch.cat([o for o, _ in pairs]), torch.cat([y for _, y in pairs])
+
+
+def _metric(metric: str | Metric) -> Metric:
+    if not isinstance(metric, str):
+        return metric
+    loss = functional.mse_loss if metric == "mse" else functional.l1_loss
+    return lambda outputs, targets: float(loss(outputs, targets.to(outputs.dtype).view_as(outputs)))

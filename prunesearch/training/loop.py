@@ -1,0 +1,83 @@
+"""One training epoch: one plain loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from prunesearch.tasks.types import Batch, Loss, TrainEpoch
+from prunesearch.training.data import Batches
+from prunesearch.training.optimizers import set_rate
+from prunesearch.training.seeding import seed_everything
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What a training epoch consists of, whatever the epoch.
+
+    Args:
+        model: on its device.
+        optimizer: of the model's parameters, with `base_lr` in every group.
+        loss: `(outputs, targets) -> mean loss`.
+        batches: the training split.
+        seed: of the trial.
+        after_step: called after every step: keeps the masks.
+        between: called between batches: lets a latency measurement have the device.
+        own: the user's epoch, in place of ours.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    loss: Loss
+    batches: Batches
+    seed: int
+    after_step: Callable[[], None]
+    between: Callable[[], None]
+    own: TrainEpoch | None = None
+
+
+def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
+    """Train one epoch.
+
+    The global generators are seeded from (seed, epoch), so that the epoch is a function of the state that it starts
+    from. The loss is summed on the device and read once: a nan or inf anywhere makes the result one.
+
+    Args:
+        loop: what is trained on what.
+        epoch: whose data order and draws are used.
+        rates: factor of the learning rate for every batch.
+
+    Returns:
+        Mean loss per example.
+    """
+    batches = loop.batches.shuffled(loop.seed, epoch)
+    loop.model.train()
+    if loop.own is not None:
+        seed_everything(loop.seed, "epoch", epoch)
+        return float(loop.own(loop.model, _guided(loop, batches, rates), loop.optimizer))
+    total = torch.zeros((), device=next(loop.model.parameters()).device)
+    count = 0
+    seed_everything(loop.seed, "epoch", epoch)
+    for (x, y), rate in zip(batches, rates, strict=False):
+        set_rate(loop.optimizer, rate)
+        loop.optimizer.zero_grad(set_to_none=True)
+        loss = loop.loss(loop.model(x), y)
+        loss.backward()
+        loop.optimizer.step()
+        loop.after_step()
+        total.add_(loss.detach(), alpha=len(x))
+        count += len(x)
+        loop.between()
+    return float(total) / max(1, count)
+
+
+def _guided(loop: Loop, batches: Iterator[Batch], rates: Sequence[float]) -> Iterator[Batch]:
+    """Batches for the user's loop: advancing them sets the learning rate and keeps the masks."""
+    for batch, rate in zip(batches, rates, strict=False):
+        set_rate(loop.optimizer, rate)
+        yield batch
+        loop.after_step()
+        loop.between()

@@ -1,0 +1,52 @@
+"""Optimisers by name: the fused or else the batched form of torch's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from prunesearch.errors import TaskError
+from prunesearch.tasks.task import Task
+
+FUSED = frozenset({"adam", "adamw", "sgd", "adagrad"})
+"""Those that torch has in one kernel, on the CPU too."""
+
+
+def make_optimizer(task: Task, model: nn.Module) -> torch.optim.Optimizer:
+    """The task's optimiser for a network's parameters. Every group gets its rate as `base_lr`.
+
+    Raises:
+        TaskError: a callable that returns no optimiser.
+    """
+    made = _named(task, model) if isinstance(task.optimizer, str) else task.optimizer(model.parameters())
+    if not isinstance(made, torch.optim.Optimizer):
+        raise TaskError(f"optimizer returned {type(made).__name__}", "it must return a torch.optim.Optimizer")
+    for group in made.param_groups:
+        group["base_lr"] = float(group["lr"])
+    return made
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set every group to `rate` times its own base."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * rate
+
+
+def _named(task: Task, model: nn.Module) -> torch.optim.Optimizer:
+    kwargs: dict[str, Any] = {"lr": task.lr, "weight_decay": task.weight_decay}
+    kwargs["fused" if task.optimizer in FUSED else "foreach"] = True
+    parameters = model.parameters()
+    match task.optimizer:
+        case "sgd":
+            return torch.optim.SGD(parameters, momentum=task.momentum, **kwargs)
+        case "rmsprop":
+            return torch.optim.RMSprop(parameters, momentum=task.momentum, **kwargs)
+        case "adamw":
+            return torch.optim.AdamW(parameters, **kwargs)
+        case "nadam":
+            return torch.optim.NAdam(parameters, **kwargs)
+        case "adagrad":
+            return torch.optim.Adagrad(parameters, **kwargs)
+    return torch.optim.Adam(parameters, **kwargs)

@@ -1,0 +1,143 @@
+"""Training, validation and test data of a task: three splits that share no example."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.model_selection import train_test_split
+from torch.utils.data import DataLoader, Subset, TensorDataset
+
+from prunesearch.errors import TaskError
+from prunesearch.tasks.task import Task, is_dataset
+from prunesearch.tasks.types import Source
+from prunesearch.training.data import Batches, Handling, Resident, Streamed
+
+Pair = tuple[torch.Tensor, torch.Tensor]
+
+TEST_FRACTION = 0.2
+"""The share of the training data that becomes the test split of a task that gives none."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three splits; `test` is None where weights are given and no test data."""
+
+    train: Batches
+    val: Batches
+    test: Batches | None
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """Examples of train, val and test."""
+        return self.train.size, self.val.size, self.test.size if self.test else 0
+
+
+def raw_splits(task: Task, seed: int) -> dict[str, Source]:
+    """The task's sources under `train`, `val` and, where there is one, `test`: what is absent is split off `train`.
+
+    Args:
+        task: whose `train`, `val`, `test` are read.
+        seed: of the random, stratified split.
+
+    Raises:
+        TaskError: inputs and targets do not fit together, or there are too few examples to split.
+    """
+    given = {name: _plain(getattr(task, name), name) for name in ("train", "val", "test") if getattr(task, name) is not None}
+    if "test" not in given and task.weights is None and (is_dataset(given["train"]) or isinstance(given["train"], tuple)):
+        given["train"], given["test"] = _divided(given["train"], TEST_FRACTION, seed)
+    if "val" not in given:
+        given["train"], given["val"] = _divided(given["train"], task.val_fraction, seed)
+    return given
+
+
+def make_splits(sources: dict[str, Source], how: Handling) -> Splits:
+    """Batches of all splits on the device.
+
+    Args:
+        sources: from `raw_splits`.
+        how: of the training split; the others are not augmented.
+    """
+    plain = replace(how, augment=())
+    made = {name: _batches(source, how if name == "train" else plain, name) for name, source in sources.items()}
+    if how.augment and not isinstance(made["train"], Resident):
+        raise TaskError("augment: works on tensors; a Dataset or loader augments in its own transforms")
+    return Splits(made["train"], made["val"], made.get("test"))
+
+
+def _batches(source: Source, how: Handling, where: str) -> Batches:
+    if isinstance(source, tuple):
+        _check_images(source[0], how, where)
+        return Resident(source[0], source[1], how)
+    return Streamed(_loader(source, how, where == "train"), how, where)
+
+
+def _check_images(x: torch.Tensor, how: Handling, where: str) -> None:
+    """Raise where crops, flips or per-channel constants are asked for and the inputs have no such channels."""
+    if how.augment and not callable(how.augment) and x.dim() != 4:
+        raise TaskError(f"augment: {', '.join(how.augment)} need images (n, channels, h, w); {where} is {tuple(x.shape)}")
+    channels = x.shape[1] if x.dim() == 4 else x.shape[-1]
+    if how.normalize is not None and any(len(v) not in (1, channels) for v in how.normalize):
+        raise TaskError(f"normalize: one number per channel is needed, {where} has {channels} channels")
+
+
+def _loader(source: Any, how: Handling, shuffle: bool) -> Callable[[], DataLoader[Any]]:
+    """A factory of loaders: the user's own, or one over the user's data set, in this process."""
+    if not is_dataset(source):
+        made: Callable[[], DataLoader[Any]] = source
+        return made
+    lonely = shuffle and len(source) % how.batch_size == 1 and len(source) > 1
+    return partial(DataLoader, source, batch_size=how.batch_size, shuffle=shuffle, drop_last=lonely)
+
+
+def _plain(source: Any, where: str) -> Source:
+    """Pairs of arrays as tensors; a TensorDataset as its tensors; the rest as it is."""
+    if isinstance(source, TensorDataset) and len(source.tensors) == 2:
+        source = source.tensors
+    if not isinstance(source, tuple | list):
+        rest: Source = source
+        return rest
+    x, y = (torch.as_tensor(part) for part in source)
+    if x.dim() < 1 or y.dim() < 1 or len(x) != len(y) or len(x) == 0:
+        raise TaskError(f"{where}: inputs {tuple(x.shape)} and targets {tuple(y.shape)} must have as many rows, at least one")
+    return x, y
+
+
+def _divided(source: Source, fraction: float, seed: int) -> tuple[Source, Source]:
+    """A source in two: the rest, and a stratified `fraction` of it, in the order of the source."""
+    if isinstance(source, tuple):
+        x, y = source
+        rest, part = _indices(y, len(y), fraction, seed)
+        return (x[rest], y[rest]), (x[part], y[part])
+    data: Any = source
+    rest, part = _indices(getattr(data, "targets", None), len(data), fraction, seed)
+    return Subset(data, rest.tolist()), Subset(data, part.tolist())
+
+
+def _indices(targets: Any, count: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Indices of the rest and of the part, each ascending.
+
+    Raises:
+        TaskError: one of the two would be empty.
+    """
+    wanted = max(1, round(count * fraction))
+    if count - wanted < 1:
+        raise TaskError(f"{count} examples are too few to hold {fraction:g} of them out", "give val= and test= yourself")
+    labels = _labels(targets, count, wanted)
+    rest, part = train_test_split(np.arange(count), test_size=wanted, random_state=seed % 2**32, stratify=labels)
+    return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(part))
+
+
+def _labels(targets: Any, count: int, wanted: int) -> np.ndarray | None:
+    """Class numbers to stratify by, or None where there are none or a class is too small to be divided."""
+    if targets is None:
+        return None
+    labels = torch.as_tensor(targets)
+    if labels.dim() != 1 or labels.is_floating_point():
+        return None
+    sizes = labels.unique(return_counts=True)[1]
+    return labels.cpu().numpy() if int(sizes.min()) >= 2 and len(sizes) <= min(wanted, count - wanted) else None
