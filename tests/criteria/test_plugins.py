@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,16 @@ def test_a_file_that_failed_half_way_loads_once_it_is_mended(plugin: Path) -> No
         load_plugin(plugin)
     plugin.write_text(FILE)
     assert load_plugin(plugin) == ("spread",)
+
+
+def test_the_plugin_that_the_documentation_shows_works(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parent.parent.parent / "docs" / "policies.md"
+    [shown] = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "my_criteria.py"
+    path.write_text(shown)
+    assert load_plugin(path) == ("spread",)
+    parts = [Part("w", "out", torch.tensor([[1.0, -2.0], [5.0, 5.5]])), Part("b", "bias", torch.tensor([[9.0], [9.0]]))]
+    assert load_criterion("spread")(parts, torch.Generator()).tolist() == [3.0, 0.5]
 
 
 def test_names_and_registration_need_no_torch() -> None:
