@@ -103,7 +103,7 @@ def _unit_groups(network: nn.Module, example: Any) -> list[UnitGroup]:
     finally:
         network.eval()
     seen = {layer for group in found for layer in group.layers}
-    missed = [_untraced(network, n, "the example input does not reach it") for n in _producers(network) if n not in seen]
+    missed = [_untraced(network, n, _unseen(network, n)) for n in _producers(network) if n not in seen]
     order = {name: i for i, name in enumerate(_producers(network))}
     return sorted([*found, *missed], key=lambda group: order[group.name])
 
@@ -124,6 +124,13 @@ def _unit_group(network: nn.Module, closure: Closure) -> UnitGroup:
     members = tuple(dict.fromkeys(s.name for s in slices))
     info = GroupInfo(layers[0], _kind(network, layers[0]), members, closure.size, _owned(slices, parameters), reason)
     return UnitGroup(info, tuple(slices), tuple(_share(t) for t in closure.touched), layers)
+
+
+def _unseen(network: nn.Module, layer: str) -> str:
+    owner = network.get_submodule(layer.rpartition(".")[0])
+    if isinstance(owner, nn.MultiheadAttention):
+        return "it is part of a MultiheadAttention, whose parts cannot be cut one by one"
+    return "the example input does not reach it"
 
 
 def _untraced(network: nn.Module, layer: str, reason: str) -> UnitGroup:

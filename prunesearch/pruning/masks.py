@@ -72,3 +72,19 @@ def apply_masks(model: nn.Module, masks: Mapping[str, torch.Tensor]) -> None:
 def masked_count(masks: Mapping[str, torch.Tensor]) -> int:
     """How many entries the masks cover."""
     return sum(mask.numel() - int(torch.count_nonzero(mask)) for mask in masks.values())
+
+
+def kept_positions(
+    parameters: Mapping[str, torch.Tensor], groups: Iterable[Group], gone: Gone
+) -> dict[str, dict[int, torch.Tensor]]:
+    """Per parameter and dimension that loses units, the positions that stay, (k,) long: what a cut tensor's entries were."""
+    stays: dict[str, dict[int, torch.Tensor]] = {}
+    for group in groups:
+        lost = gone.get(group.name)
+        if isinstance(group, UnitGroup) and lost is not None:
+            for s in group.slices:
+                dim = s.dim % parameters[s.name].dim()
+                width = parameters[s.name].shape[dim]
+                kept = stays.setdefault(s.name, {}).setdefault(dim, torch.ones(width, dtype=torch.bool))
+                kept[s.index[lost.cpu()[s.element]]] = False
+    return {name: {dim: kept.nonzero().flatten() for dim, kept in dims.items()} for name, dims in stays.items()}

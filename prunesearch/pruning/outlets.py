@@ -17,10 +17,25 @@ PRODUCERS = (nn.Linear, nn.modules.conv._ConvNd)
 def output_layers(model: nn.Module, example: Any) -> set[str]:
     """The Linear and Conv layers whose outputs reach the network's output without passing another one.
 
+    Those of evaluation, and those of training where the network gives more then (auxiliary heads).
+
     Args:
-        model: a network whose parameters ask for gradients; it is run in the mode it is in.
+        model: a private copy whose parameters ask for gradients; it is left in evaluation mode.
         example: its example input.
+
+    Raises:
+        Exception: whatever the network raises in evaluation mode.
     """
+    found = _outlets(model.eval(), example)
+    try:
+        return found | _outlets(model.train(), example)
+    except Exception:  # noqa: BLE001 -- norms refuse a batch of one in training mode; evaluation then stands
+        return found
+    finally:
+        model.eval()
+
+
+def _outlets(model: nn.Module, example: Any) -> set[str]:
     names: dict[Any, str] = {}
     hooks = [m.register_forward_hook(_keeper(names, n)) for n, m in model.named_modules() if isinstance(m, PRODUCERS)]
     try:

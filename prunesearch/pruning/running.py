@@ -35,6 +35,18 @@ def map_inputs(example: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> 
     return tuple(map_inputs(value, change) for value in example) if isinstance(example, (tuple, list)) else example
 
 
+def is_floating(example: Any) -> bool:
+    """Whether all tensors of `example` are floating, so that other inputs can be drawn."""
+    seen: list[bool] = []
+
+    def look(tensor: torch.Tensor) -> torch.Tensor:
+        seen.append(tensor.is_floating_point())
+        return tensor
+
+    map_inputs(example, look)
+    return all(seen)
+
+
 def drawn_like(example: Any, generator: torch.Generator, batch: int = 2) -> Any:
     """A batch of `batch` examples: standard normal where `example` is floating, the first example repeated where not."""
 

@@ -122,7 +122,7 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
         parameter.requires_grad_(parameter.is_floating_point())
     graph = _fullest_graph(model, example)
     names: dict[Any, str] = {m: n for n, m in model.named_modules()} | {p: n for n, p in model.named_parameters()}
-    traced = _Traced(graph, names, output_layers(model.eval(), example))
+    traced = _Traced(graph, names, output_layers(model, example))
     taken: dict[tuple[str, Side], set[int]] = {}
     found = []
     for name, module in model.named_modules():
