@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from prunesearch.api.about import version
 from prunesearch.api.definitions import init, studies, studies_copy, studies_show
+from prunesearch.api.reading import front, show, status
 
-__all__ = ["init", "studies", "studies_copy", "studies_show", "version"]
+__all__ = ["front", "init", "show", "status", "studies", "studies_copy", "studies_show", "version"]

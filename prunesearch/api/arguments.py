@@ -13,7 +13,7 @@ ARGUMENTS: Mapping[str, str] = {
     "study": "a ready study's name, a study file (.yaml), or a stored study; where one is read: the latest when left out",
     "task": "a built-in task, or my_task.py:make_task",
     "name": "name of the study in the store; the definition's own when left out",
-    "as_": "go on under a new name instead, where the stored study differs from the definition",
+    "as_": "another name in the store, as when the stored study differs from the definition",
     "trials": "trials of the study in total, whoever runs them",
     "more": "trials to add to those that the stored study has",
     "timeout": "seconds after which no further trial is started",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunesearch import yamlfile
+from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.settings import store_url
 from prunesearch.api.templates import TASK, study_template
@@ -72,20 +73,23 @@ def studies_show(study: str, *, store: str | None = None) -> dict[str, Any]:
 
 
 @documented
-def studies_copy(study: str, to: str, *, store: str | None = None, force: bool = False) -> str:
-    """Copy a study's definition to a file that you can edit.
+def studies_copy(study: str, to: str, *, as_: str | None = None, store: str | None = None, force: bool = False) -> str:
+    """Copy a study: its definition to a .yaml file that you can edit, or all of it, trials too, to the store of a URL.
 
     Returns:
-        The file's path.
+        The file's path, or the name of the copy in the other store.
 
     Raises:
-        StudyError: there is no study of that name.
+        StudyError: there is no study of that name, or the other store has one of that name.
         UsageError: the file is there already, and not `force`.
         EnvironmentFailure: it cannot be written.
+        StoreError: a store cannot be read or written.
     """
+    if "://" in to:
+        return _copy_stored(study, to, as_, store)
     target = Path(to)
     if target.suffix not in (".yaml", ".yml"):
-        raise UsageError(f"'{to}' does not end in .yaml", "name the file to write, such as my_study.yaml")
+        raise UsageError(f"'{to}' is neither a .yaml file nor a store", "write my_study.yaml, or sqlite:///copy.db")
     ready = ready_studies().get(study)
     stored = _stored_spec(study, store)
     text = ready.read_text(encoding="utf-8") if ready and stored is None else yamlfile.dump(definition(study, store).to_dict())
@@ -128,6 +132,13 @@ def definition(study: str, store: str | None) -> StudySpec:
         known = [*ready, *(_names(store))]
         raise StudyError(f"no study is called '{study}'", f"{did_you_mean(study, known)} ('prunesearch studies' lists them)")
     return StudySpec.load(ready[study])
+
+
+def _copy_stored(study: str, to: str, as_: str | None, store: str | None) -> str:
+    from prunesearch.store import Store
+
+    with Store.open(store_url(store)) as source, Store.open(to, write=True, code_version=version()) as target:
+        return source.copy_study(study, target, as_).name
 
 
 def beside(spec: StudySpec, path: Path) -> StudySpec:

@@ -10,7 +10,7 @@ from prunesearch.cli.build import adapted, command, help_text
 from prunesearch.cli.options import Spelling
 
 FILE = Spelling(str, metavar="FILE")
-FOLDER = Spelling(str, metavar="[DIR]")
+FOLDER = Spelling(str, metavar="DIR")
 STUDY = Spelling(str, metavar="STUDY")
 
 
@@ -36,6 +36,9 @@ def build() -> typer.Typer:
     )
     command(made, api.init, show.started, own={"to": FOLDER}, formats=False)
     made.add_typer(_studies(), name="studies")
+    command(made, api.status, show.status)
+    command(made, api.front, show.front)
+    command(made, api.show, show.shown)
     command(made, api.version, show.version, formats=False)
     return made
 

@@ -15,10 +15,11 @@ from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spe
 
 @dataclass(frozen=True)
 class Context:
-    """How a command's outcome is to be shown: format of the data, and the talk beside it."""
+    """How a command's outcome is to be shown: format of the data, the talk beside it, and what was given."""
 
     format: Format
     talk: Talk
+    debug: bool
     given: Mapping[str, Any]
 
 
@@ -57,8 +58,7 @@ def adapted(
     def call(**given: Any) -> None:
         if bare and given.pop("ctx").invoked_subcommand:
             return
-        context = Context(given.pop("format", "table"), Talk(given.pop("quiet")), given)
-        given.pop("debug")
+        context = Context(given.pop("format", "table"), Talk(given.pop("quiet")), given.pop("debug"), given)
         try:
             show(around(function, context) if around else function(**given), context)
         except BrokenPipeError:

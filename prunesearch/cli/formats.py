@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich import box
@@ -21,19 +21,20 @@ SCHEMA_VERSION = 1
 """Version of the JSON that commands print; raised when a field changes its meaning or goes."""
 
 
-def emit(format: Format, table: Table, data: Mapping[str, Any]) -> None:
+def emit(format: Format, table: Table, data: Callable[[], Mapping[str, Any]], wide: Table | None = None) -> None:
     """Print one outcome.
 
     Args:
         format: table, csv (both from `table`) or json (from `data`).
         table: the outcome as rows.
-        data: the outcome with everything there is to say.
+        data: makes the outcome with everything there is to say; called for json only.
+        wide: what CSV has instead of `table`.
     """
     match format:
         case "json":
-            emit_json(data)
+            emit_json(data())
         case "csv":
-            _emit_csv(table)
+            _emit_csv(wide or table)
         case "table":
             emit_table(table)
 

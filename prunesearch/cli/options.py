@@ -38,7 +38,7 @@ def _one_of(words: tuple[str, ...]) -> Any:
 
 
 SPELLINGS: Mapping[str, Spelling] = {
-    "study": Spelling(str, metavar="[STUDY]"),
+    "study": Spelling(str, metavar="STUDY"),
     "policy": Spelling(str, metavar="POLICY"),
     "bundle": Spelling(str, metavar="DIR"),
     "task": Spelling(str, ("--task", "-t"), "TASK"),
@@ -63,7 +63,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "trial": Spelling(int, ("--trial",), "N", 0),
     "knee": Spelling(bool, ("--knee",)),
     "where": Spelling(str, ("--where",), "CONDITION"),
-    "by": Spelling(_one_of(OBJECTIVES), ("--by",)),
+    "by": Spelling(_one_of(OBJECTIVES), ("--by",), "MEASURE"),
     "plot": Spelling(str, ("--plot",), "FILE"),
     "to": Spelling(str, ("--to",), "DIR"),
     "force": Spelling(bool, ("--force",)),

@@ -1,4 +1,4 @@
-"""How each command's outcome is printed: data on stdout, talk on stderr."""
+"""How the outcome of commands that read is printed: data on stdout, talk on stderr."""
 
 from __future__ import annotations
 
@@ -8,15 +8,27 @@ from typing import Any
 
 from prunesearch import yamlfile
 from prunesearch.api.definitions import StudyLine
+from prunesearch.api.reading import Shown, Status
 from prunesearch.cli.build import Context
-from prunesearch.cli.formats import emit, emit_json
-from prunesearch.report.tables import studies_table
+from prunesearch.cli.formats import emit, emit_json, emit_table
+from prunesearch.front import Front
+from prunesearch.report.tables import (
+    epochs_table,
+    front_csv,
+    front_table,
+    groups_table,
+    layers_table,
+    measures_table,
+    status_table,
+    studies_table,
+)
+from prunesearch.report.words import policy_words
 
 
 def studies(lines: list[StudyLine], context: Context) -> None:
     """Ready and stored studies."""
     plain = [asdict(line) for line in lines]
-    emit(context.format, studies_table(plain), {"studies": plain})
+    emit(context.format, studies_table(plain), lambda: {"studies": plain})
     if not any(line.where == "stored" for line in lines):
         context.talk.say("the store holds no studies yet")
     context.talk.command("prunesearch search NAME", "search, or go on")
@@ -31,10 +43,13 @@ def definition(plain: dict[str, Any], context: Context) -> None:
         sys.stdout.write(yamlfile.dump(plain))
 
 
-def written(path: str, context: Context) -> None:
-    """A definition that was copied to a file."""
-    context.talk.say(f"wrote {path}")
-    context.talk.command(f"prunesearch check {path}", "what it would cost")
+def written(target: str, context: Context) -> None:
+    """A study that was copied."""
+    if not target.endswith((".yaml", ".yml")):
+        context.talk.say(f"copied study '{target}' with its trials")
+        return
+    context.talk.say(f"wrote {target}")
+    context.talk.command(f"prunesearch check {target}", "what it would cost")
 
 
 def started(paths: list[str], context: Context) -> None:
@@ -48,3 +63,85 @@ def started(paths: list[str], context: Context) -> None:
 def version(text: str, _context: Context) -> None:
     """The version, alone on stdout."""
     sys.stdout.write(f"{text}\n")
+
+
+def status(found: Status, context: Context) -> None:
+    """How a study stands."""
+    plain = asdict(found)
+    emit(context.format, status_table(plain), lambda: plain)
+    if found.finished < found.total:
+        context.talk.command(f"prunesearch search {found.study}", f"run the {found.total - found.finished} that are left")
+    if found.front:
+        context.talk.command(f"prunesearch front {found.study}", "the front")
+
+
+def front(found: Front, context: Context) -> None:
+    """The Pareto front, with the dense network above it."""
+    if found.rows or context.format != "table":
+        emit(context.format, front_table(found), found.to_dict, front_csv(found))
+    if not found.rows:
+        context.talk.say("nothing is on the front yet")
+    elif context.format == "table":
+        context.talk.command(f"prunesearch show {found.study} --trial {found[0].trial}", "all about one of them")
+        context.talk.command(f"prunesearch export {found.study} --knee --to bundle", "policy, weights and card to ship")
+    if context.given.get("plot"):
+        context.talk.say(f"wrote {context.given['plot']}")
+
+
+def shown(found: Shown, context: Context) -> None:
+    """A trial, or a study."""
+    dense = found.study.dense.measures if found.study.dense else None
+    measures = found.trial.measures if found.trial else dense
+    if context.format != "table":
+        table = measures_table(measures, dense) if measures else status_table({})
+        emit(context.format, table, found.to_dict)
+    elif found.trial:
+        _trial(found, context)
+    else:
+        _study(found, context)
+
+
+def _trial(found: Shown, context: Context) -> None:
+    trial, dense = found.trial, found.study.dense
+    assert trial is not None  # shown() has looked
+    _line(f"Trial {trial.number} of {found.study.name}: {trial.state}{_standing(found)}")
+    _line(policy_words(trial.policy))
+    for text in (trial.reason, *trial.notes):
+        _line(text)
+    if trial.measures:
+        emit_table(measures_table(trial.measures, dense.measures if dense else None))
+    for table, rows in ((layers_table(trial.layers), trial.layers), (epochs_table(trial.epochs), trial.epochs)):
+        if rows:
+            emit_table(table)
+    _line(f"policy.yaml ({trial.digest}, seed {trial.seed}, {trial.device or 'no device'}):")
+    _line(trial.policy.to_yaml())
+    if context.debug and trial.trace:
+        _line(trial.trace)
+    if trial.measures:
+        words = f"prunesearch export {found.study.name} --trial {trial.number} --to bundle"
+        context.talk.command(words, "policy, weights and card to ship")
+
+
+def _standing(found: Shown) -> str:
+    if found.on_front:
+        return ", on the front" + ("" if found.trial and found.trial.confirmed else " (not confirmed over fresh seeds)")
+    return ", dominated" if found.trial and found.trial.feasible else ""
+
+
+def _study(found: Shown, context: Context) -> None:
+    study = found.study
+    _line(f"Study {study.name}, made {study.created_at[:16].replace('T', ' ')} by prunesearch {study.code_version}")
+    _line(yamlfile.dump(study.spec))
+    if study.info:
+        _line(f"Groups of {study.info.name} on {study.info.device}: {study.info.params:,} parameters")
+        emit_table(groups_table(study.info.groups))
+    if study.dense:
+        _line("The dense network:")
+        emit_table(measures_table(study.dense.measures, None))
+    context.talk.command(f"prunesearch front {study.name}", "the front")
+
+
+def _line(text: str | None) -> None:
+    """A line of data."""
+    if text:
+        sys.stdout.write(text.rstrip("\n") + "\n")

@@ -1,0 +1,161 @@
+"""Commands that only read: `status`, `front`, `show`. They import neither torch nor optuna."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from prunesearch.api.arguments import documented
+from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
+from prunesearch.front import Front
+from prunesearch.report.findings import smallest_within
+
+if TYPE_CHECKING:
+    from prunesearch.store import Store, StudyRecord, TrialRecord
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a study stands.
+
+    Args:
+        study: its name.
+        task: what it prunes.
+        total: trials that it shall have.
+        finished: trials with a result, whatever it is.
+        states: trials by state; states without trials are left out.
+        running: trials that were started and have no result, with when that was (UTC).
+        dense: whether the dense reference is known.
+        front: policies on the front.
+        hypervolume: share of the dense network's box that the front dominates, None before there is one.
+        best_accuracy: the best metric on the front, None before there is one.
+        smallest_params: fewest parameters within one point of dense, None where nothing comes that close.
+        created: when it was made (UTC).
+        active: when something was last written for it (UTC).
+        device: where trials run.
+    """
+
+    study: str
+    task: str
+    total: int
+    finished: int
+    states: Mapping[str, int]
+    running: Mapping[int, str]
+    dense: bool
+    front: int
+    hypervolume: float | None
+    best_accuracy: float | None
+    smallest_params: int | None
+    created: str
+    active: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A study, and one of its trials where one was chosen."""
+
+    study: StudyRecord
+    trial: TrialRecord | None
+    on_front: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, as in `show --format json`."""
+        plain: dict[str, Any] = {"study": asdict(self.study), "trial": None, "on_front": self.on_front}
+        if self.trial:
+            plain["trial"] = asdict(self.trial) | {"policy": self.trial.policy.to_dict()}
+        return plain
+
+
+@documented
+def status(study: str | None = None, *, store: str | None = None) -> Status:
+    """Tell how a study stands: trials by state, what runs now, the front so far.
+
+    Raises:
+        StudyError: it is not in the store.
+        StoreError: the store cannot be read.
+    """
+    with open_store(store) as opened:
+        record = stored_study(opened, study)
+        front = stored_front(opened, record)
+        return _status(opened, record, front)
+
+
+@documented
+def front(
+    study: str | None = None,
+    *,
+    trial: int | None = None,
+    knee: bool = False,
+    where: str | None = None,
+    by: str | None = None,
+    plot: str | None = None,
+    store: str | None = None,
+) -> Front:
+    """Show the Pareto front: the policies that no other one beats in everything.
+
+    Raises:
+        StudyError: the study is not in the store.
+        UsageError: the choice contradicts itself, or cannot be read.
+        InfeasibleError: there is no front to choose from yet.
+    """
+    choice = Choice(trial, knee, where, by)
+    with open_store(store) as opened:
+        record = stored_study(opened, study)
+        found = stored_front(opened, record)
+        if plot:
+            from prunesearch.report.pareto import write_figure
+            from prunesearch.report.points import study_figure
+
+            write_figure(study_figure(opened, record, found), plot)
+    return choice.rows(found)
+
+
+@documented
+def show(
+    study: str | None = None,
+    *,
+    trial: int | None = None,
+    knee: bool = False,
+    where: str | None = None,
+    by: str | None = None,
+    store: str | None = None,
+) -> Shown:
+    """Show one trial with everything that is known of it; without a choice, the study itself.
+
+    Raises:
+        StudyError: the study is not in the store.
+        TrialError: it has no such trial.
+        UsageError: the choice contradicts itself, or cannot be read.
+        InfeasibleError: nothing satisfies the choice.
+    """
+    choice = Choice(trial, knee, where, by)
+    with open_store(store) as opened:
+        record = stored_study(opened, study)
+        if not choice.given:
+            return Shown(record, None, on_front=False)
+        found = stored_front(opened, record)
+        number = choice.trial if choice.trial is not None else choice.row(found).trial
+        return Shown(record, opened.trial(record.name, number), on_front=number in found.trials)
+
+
+def _status(store: Store, study: StudyRecord, front: Front) -> Status:
+    states = store.counts(study.name)
+    small = smallest_within(front)
+    return Status(
+        study=study.name,
+        task=str(study.spec["task"]),
+        total=int(study.spec["trials"]),
+        finished=sum(count for state, count in states.items() if state not in ("running", "lost")),
+        states=states,
+        running={t.number: t.started_at for t in store.running(study.name)},
+        dense=study.dense is not None,
+        front=len(front),
+        hypervolume=front.recorded if front.recorded is not None else front.to_dict()["hypervolume"],
+        best_accuracy=front.best("accuracy").measures.accuracy if len(front) else None,
+        smallest_params=small.measures.params if small else None,
+        created=study.created_at,
+        active=study.active_at,
+        device=study.info.device if study.info else "",
+    )

@@ -1,0 +1,104 @@
+"""A bundle: policy, weights, architecture and card of one pruned network, in a folder that appears whole or not at all.
+
+policy.yaml         the policy; `prunesearch run policy.yaml --task ...` trains and prunes with it again
+model.safetensors   the state of the pruned network, physically smaller; no pickle
+architecture.json   the task, the widths, a checksum of the weights: what `ps.load` reads
+card.md             what it is, measured against the dense network, and how to reproduce and load it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prunesearch.errors import EnvironmentFailure, UsageError
+from prunesearch.export.about import About
+from prunesearch.export.card import card
+
+POLICY, WEIGHTS, ARCHITECTURE, CARD = "policy.yaml", "model.safetensors", "architecture.json", "card.md"
+
+
+def refuse_existing(to: str | Path) -> Path:
+    """The folder's path, if nothing is there yet.
+
+    Raises:
+        UsageError: something is there; a bundle never overwrites.
+    """
+    target = Path(to)
+    if target.exists():
+        raise UsageError(f"'{target}' is there already", "give another folder with --to; nothing is overwritten")
+    return target
+
+
+def write_bundle(to: str | Path, network: str | Path, about: About) -> Path:
+    """Write a bundle.
+
+    Args:
+        to: the folder, which must not exist.
+        network: folder with the network as a trial keeps it: model.safetensors and architecture.json.
+        about: what the card says.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the folder is there already.
+        EnvironmentFailure: it cannot be written, or the network's files cannot be read.
+    """
+    target, source = refuse_existing(to), Path(network)
+    with _whole(target) as folder:
+        shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+        checksum = checksum_of(folder / WEIGHTS)
+        described = json.loads((source / ARCHITECTURE).read_text(encoding="utf-8"))
+        told = {"task": about.task, "seed": about.seed, "digest": about.policy.digest, "weights_sha256": checksum, **described}
+        (folder / ARCHITECTURE).write_text(json.dumps(told, indent=1), encoding="utf-8")
+        (folder / POLICY).write_text(_policy_text(about), encoding="utf-8")
+        (folder / CARD).write_text(card(about, target.name, checksum), encoding="utf-8")
+    return target
+
+
+def checksum_of(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_architecture(bundle: str | Path) -> dict[str, Any]:
+    """What architecture.json of a bundle holds.
+
+    Raises:
+        UsageError: the folder is no bundle.
+    """
+    path = Path(bundle) / ARCHITECTURE
+    try:
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"'{bundle}' is not a bundle: {path.name} cannot be read ({error})", "'prunesearch export' writes one"
+        ) from None
+    return found
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A folder beside `target` that becomes it when all is written, and goes when something fails."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
+            folder = Path(made) / target.name
+            folder.mkdir()
+            yield folder
+            folder.rename(target)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a folder that you may write to with --to") from None
+
+
+def _policy_text(about: About) -> str:
+    return f"# {about.title}\n# {about.command}\n{about.policy.to_yaml()}"

@@ -1,0 +1,97 @@
+"""card.md: what a pruned network is, in figures against the dense one, and how to get it again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prunesearch.export.about import About
+from prunesearch.report.findings import compare, versus
+from prunesearch.report.words import number, percent, policy_words
+from prunesearch.results import MEASURES, Measures
+
+
+def card(about: About, folder: str, checksum: str) -> str:
+    """The card as Markdown.
+
+    Args:
+        about: what is told.
+        folder: the bundle's name, for the lines that load it.
+        checksum: SHA-256 of the weights.
+    """
+    return "\n".join([*_head(about), *_figures(about), *_layers(about), *_again(about, folder), *_origin(about, checksum)]) + "\n"
+
+
+def _head(about: About) -> Iterator[str]:
+    yield f"# {about.title}"
+    yield ""
+    if about.dense:
+        yield f"{versus(compare(about.measures, about.dense.measures, maximize=about.maximize))} than the dense network."
+        yield ""
+    yield f"Policy: {policy_words(about.policy)}."
+    yield ""
+    yield _standing(about)
+    yield ""
+
+
+def _standing(about: About) -> str:
+    if about.confirmed:
+        told = ", ".join(f"{name} {value}" for name, value in about.confirmed.items())
+        return f"Confirmed over fresh seeds: {told}."
+    return (
+        "**Not confirmed.** The figures are of one seed, and the policy was chosen on the validation split: "
+        "expect a part of its lead to be luck."
+    )
+
+
+def _figures(about: About) -> Iterator[str]:
+    yield "| measure | pruned | dense | meaning |"
+    yield "|---|---:|---:|---|"
+    dense = about.dense.measures if about.dense else None
+    for name, meaning in MEASURES.items():
+        label = about.metric if name == "accuracy" else name
+        yield f"| {label} | {_value(about.measures, name)} | {_value(dense, name)} | {meaning} |"
+    yield ""
+    for note in about.notes:
+        yield f"* {note}"
+    if about.notes:
+        yield ""
+
+
+def _value(measures: Measures | None, name: str) -> str:
+    return number(getattr(measures, name, None))
+
+
+def _layers(about: About) -> Iterator[str]:
+    if not about.layers:
+        return
+    yield "| group | of | kept | total | share |"
+    yield "|---|---|---:|---:|---:|"
+    for row in about.layers:
+        share = percent(row.kept / row.total) if row.total else "-"
+        yield f"| {row.name} | {row.kind} | {row.kept:,} | {row.total:,} | {share} |"
+    yield ""
+
+
+def _again(about: About, folder: str) -> Iterator[str]:
+    yield "Train and prune it again, from this folder:"
+    yield ""
+    yield "```bash"
+    yield about.command
+    yield "```"
+    yield ""
+    yield "Load it, from the folder above:"
+    yield ""
+    yield "```python"
+    yield "import prunesearch as ps"
+    yield ""
+    yield f'model = ps.load("{folder}")  # the pruned torch.nn.Module, in eval mode'
+    yield "```"
+    yield ""
+
+
+def _origin(about: About, checksum: str) -> Iterator[str]:
+    yield f"* seed {about.seed}, policy digest `{about.policy.digest}`, measured on {about.device or 'an unknown device'}"
+    yield f"* prunesearch {about.code_version or 'of unknown version'}"
+    yield f"* model.safetensors, SHA-256 `{checksum}`"
+    for name, value in about.environment.items():
+        yield f"* {name}: {value}"
