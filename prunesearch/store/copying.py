@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, Table, insert, inspect, select
 
 from prunesearch.errors import StudyError
 from prunesearch.store import studies
-from prunesearch.store.connect import reading, writing
-from prunesearch.store.optuna_storage import optuna_storage
+from prunesearch.store.connect import reading, told, writing
+from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from prunesearch.store.schema import epochs, fronts, layers, tickets, trials
 from prunesearch.store.schema import studies as study_table
 
@@ -36,12 +38,19 @@ def copy_study(source: Engine, target: Engine, name: str, new_name: str) -> None
             _copy_ours(old, new, name, new_name)
     except BaseException:
         if copied:
-            optuna.delete_study(study_name=new_name, storage=optuna_storage(_url(target)))
+            with _optuna(target, write=True) as storage:
+                optuna.delete_study(study_name=new_name, storage=storage)
         raise
 
 
-def _url(engine: Engine) -> str:
-    return engine.url.render_as_string(hide_password=False)
+@contextmanager
+def _optuna(engine: Engine, *, write: bool) -> Iterator[RDBStorage]:
+    storage = optuna_storage(engine.url.render_as_string(hide_password=False), write=write)
+    try:
+        with told(engine.url):
+            yield storage
+    finally:
+        close_storage(storage)
 
 
 def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bool:
@@ -49,15 +58,13 @@ def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bo
     with reading(source) as connection:
         if not inspect(connection).has_table("studies"):
             return False
-    old = optuna_storage(_url(source), write=False)
-    if name not in optuna.get_all_study_names(storage=old):
-        return False
-    new = optuna_storage(_url(target))
-    try:
-        optuna.copy_study(from_study_name=name, from_storage=old, to_storage=new, to_study_name=new_name)
-    except optuna.exceptions.DuplicatedStudyError:
-        told = f"Optuna's tables have a study '{new_name}' already"
-        raise StudyError(told, "give the copy another name with --as") from None
+    with _optuna(source, write=False) as old:
+        if name not in optuna.get_all_study_names(storage=old):
+            return False
+        with _optuna(target, write=True) as new:
+            if new_name in optuna.get_all_study_names(storage=new):
+                raise StudyError(f"Optuna's tables have a study '{new_name}' already", "give the copy another name with --as")
+            optuna.copy_study(from_study_name=name, from_storage=old, to_storage=new, to_study_name=new_name)
     return True
 
 

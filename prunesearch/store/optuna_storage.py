@@ -37,6 +37,12 @@ def optuna_storage(url: str, *, write: bool = True) -> RDBStorage:
     return storage
 
 
+def close_storage(storage: RDBStorage) -> None:
+    """Close all connections of `optuna_storage`. Safe to call twice."""
+    storage.remove_session()
+    storage.engine.dispose()
+
+
 def _built(url: URL, *, write: bool) -> RDBStorage:
     """The storage. Optuna looks for its tables and then creates them, so two first drivers collide: once more then."""
     plain, options = url.render_as_string(hide_password=False), engine_options(url, write=write)
