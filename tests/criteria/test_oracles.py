@@ -118,6 +118,19 @@ def test_norms_of_weights_prune_what_torch_prunes(name: str, amount: int) -> Non
     assert set(gone.tolist()) == set((mask.flatten() == 0).nonzero().flatten().tolist())
 
 
+@pytest.mark.parametrize("name", ["l1", "l2", "linf", "fpgm", "taylor", "obd"])
+def test_two_layers_that_make_a_unit_together_count_like_one_with_all_the_rows(name: str) -> None:
+    """As at a residual sum."""
+    draws = [torch.randn(9, 12, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+
+    def part(columns: slice) -> Part:
+        weight, grad, square = (draw[:, columns] for draw in draws)
+        return Part("w", "out", weight, grad=grad, grad_sq=square.abs())
+
+    both = [part(slice(0, 8)), part(slice(8, 12))]
+    torch.testing.assert_close(score(name, both), score(name, [part(slice(0, 12))]))
+
+
 def test_for_single_weights_the_three_norms_are_one_bit_for_bit() -> None:
     """Policies that differ in them share a digest, and so a result. Down to numbers whose square is 0 in float32."""
     weight = torch.randn(10_000, 1, generator=torch.Generator().manual_seed(0)) * torch.logspace(-38, 30, 10_000)[:, None]
