@@ -57,7 +57,7 @@ def test_queued_trials_are_run_once_each(url: str, storages: Any) -> None:
 
 @pytest.mark.slow
 def test_first_drivers_may_make_the_tables_at_the_same_time(url: str, storages: Any) -> None:
-    together("open", url, "s")
+    together("open", url, "s", processes=4)
     with Store.open(url) as store:
         assert store.studies() == []
     optuna.create_study(study_name="s", storage=storages(url))
