@@ -1,0 +1,202 @@
+"""Snapshots on disk and in memory: what was trained once is there for every worker of the host, and for later searches.
+
+A snapshot is a safetensors file and a JSON file beside it, under one key. The JSON holds what is known of the stage (its
+parent, its epoch's row, the checksum of the tensors) and stays when the tensors go: the byte budget is for tensors. Files
+appear whole or not at all. What is damaged is dropped with a warning, and trained again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+log = logging.getLogger(__name__)
+
+Tensors = Mapping[str, torch.Tensor]
+_POLL = 0.01
+"""Seconds between two tries for a stage that another process is training."""
+_RECOUNT = 32
+"""Snapshots written between two looks at what all workers together have on disk."""
+
+
+@dataclass
+class SnapshotStore:
+    """Tensors and facts by key, under a byte budget, shared through a folder.
+
+    Args:
+        folder: where files lie; made when first needed.
+        budget: bytes of tensors on disk, all workers together; 0 keeps facts only.
+        memory: bytes of tensors that this process also keeps in memory.
+    """
+
+    folder: Path
+    budget: int
+    memory: int = 256 << 20
+    _recent: OrderedDict[str, Tensors] = field(default_factory=OrderedDict)
+    _recent_bytes: int = 0
+    _written: int = 0
+    _since_count: int = 0
+    _full: bool = False
+
+    def facts(self, key: str) -> dict[str, Any] | None:
+        """What is known of a stage, or None. A file that cannot be read counts as absent, and goes."""
+        path = self._path(key, "json")
+        try:
+            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError):
+            self._drop(key, "its facts cannot be read")
+            return None
+        return found
+
+    def has(self, key: str) -> bool:
+        """Whether the tensors of a stage are there."""
+        return key in self._recent or self._path(key, "safetensors").exists()
+
+    def get(self, key: str) -> Tensors | None:
+        """The tensors of a stage, contiguous, on the CPU; None where they are not there or damaged."""
+        if key in self._recent:
+            self._recent.move_to_end(key)
+            return self._recent[key]
+        path = self._path(key, "safetensors")
+        try:
+            data = path.read_bytes()
+            known = self.facts(key)
+            if known is None or known["checksum"] != _checksum(data):
+                raise ValueError("the checksum does not fit")
+            tensors: Tensors = load(data)
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, SafetensorError) as problem:
+            self._drop(key, str(problem))
+            return None
+        _touch(path)
+        self._remember(key, tensors)
+        return tensors
+
+    def put(self, key: str, tensors: Tensors, facts: Mapping[str, Any]) -> None:
+        """Keep a stage. A full disk is told once, and from then on only facts that fit are kept.
+
+        Args:
+            key: the stage.
+            tensors: contiguous tensors on the CPU that nobody changes any more.
+            facts: plain data for JSON.
+        """
+        self._remember(key, tensors)
+        data = save(dict(tensors)) if self.budget else b""
+        try:
+            if data and not self._full and len(data) <= self.budget:
+                _write(self._path(key, "safetensors"), data)
+                self._written += len(data)
+            _write(self._path(key, "json"), json.dumps({**facts, "checksum": _checksum(data), "bytes": len(data)}).encode())
+        except OSError as problem:
+            if not self._full:
+                log.warning("snapshots are no longer kept in %s: %s; training goes on", self.folder, problem.strerror)
+            self._full = True
+            return
+        self._since_count += 1
+        if self._since_count >= _RECOUNT or self._written > self.budget:
+            self._make_room()
+
+    @contextmanager
+    def claimed(self, key: str, between: Callable[[], None]) -> Iterator[None]:
+        """Hold the right to train a stage; waits while another process has it. It ends with the process that holds it.
+
+        Args:
+            key: the stage.
+            between: called while waiting: who waits must not keep a latency measurement from the device.
+        """
+        path = self._path(key, "claim")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as handle:
+            while not _locked(handle):
+                between()
+                time.sleep(_POLL)
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+
+    def _path(self, key: str, kind: str) -> Path:
+        return self.folder / key[:2] / f"{key}.{kind}"
+
+    def _remember(self, key: str, tensors: Tensors) -> None:
+        size = _size(tensors)
+        if size > self.memory or key in self._recent:
+            return
+        self._recent[key] = tensors
+        self._recent_bytes += size
+        while self._recent_bytes > self.memory:
+            _, oldest = self._recent.popitem(last=False)
+            self._recent_bytes -= _size(oldest)
+
+    def _drop(self, key: str, why: str) -> None:
+        log.warning("snapshot %s is damaged (%s); it is dropped and trained again", key[:12], why)
+        for kind in ("safetensors", "json"):
+            self._path(key, kind).unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
+        self._since_count = 0
+        files = [(path, path.stat()) for path in self.folder.glob("*/*.safetensors")]
+        total = sum(stat.st_size for _, stat in files)
+        self._written = total
+        if total <= self.budget:
+            return
+        dense = {path for path, _ in files if (self.facts(path.stem) or {}).get("dense")}
+        for path, stat in sorted(files, key=lambda f: (f[0] in dense, f[1].st_mtime_ns)):
+            if total <= 0.9 * self.budget:
+                break
+            path.unlink(missing_ok=True)
+            total -= stat.st_size
+        self._written = total
+
+
+def _locked(handle: IO[str]) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _size(tensors: Tensors) -> int:
+    return sum(t.numel() * t.element_size() for t in tensors.values())
+
+
+def _checksum(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+def _touch(path: Path) -> None:
+    now = time.time()
+    try:
+        os.utime(path, (now, now))
+    except OSError:  # evicted by another worker meanwhile: the tensors are read already
+        return
+
+
+def _write(path: Path, data: bytes) -> None:
+    """The file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)

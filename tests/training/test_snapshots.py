@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import errno
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from prunesearch.training.snapshots import SnapshotStore
+
+BIG = 1 << 30
+
+
+def tensors(value: float, count: int = 250) -> dict[str, torch.Tensor]:
+    return {"w": torch.full((count,), float(value))}
+
+
+def fresh(folder: Path, budget: int = BIG) -> SnapshotStore:
+    """A store of another process, as far as memory goes: everything is read from disk."""
+    return SnapshotStore(folder, budget, memory=0)
+
+
+def test_what_is_put_is_there_for_others(tmp_path: Path) -> None:
+    fresh(tmp_path).put("ab12", tensors(3.0), {"row": {"epoch": 1}})
+    other = fresh(tmp_path)
+    found = other.get("ab12")
+    assert found is not None
+    assert torch.equal(found["w"], tensors(3.0)["w"])
+    assert (other.facts("ab12") or {})["row"] == {"epoch": 1}
+    assert other.has("ab12")
+
+
+def test_what_was_never_put_is_absent(tmp_path: Path) -> None:
+    store = fresh(tmp_path)
+    assert (store.get("ab12"), store.facts("ab12"), store.has("ab12")) == (None, None, False)
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00" * 40, None], ids=["empty", "zeros", "one bit"])
+def test_damaged_tensors_are_dropped_with_a_warning(
+    tmp_path: Path, damage: bytes | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    fresh(tmp_path).put("ab12", tensors(3.0), {})
+    path = next(tmp_path.glob("*/*.safetensors"))
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(bytes(data) if damage is None else damage)
+    with caplog.at_level(logging.WARNING):
+        assert fresh(tmp_path).get("ab12") is None
+    assert "damaged" in caplog.text
+    assert not fresh(tmp_path).has("ab12")
+    assert fresh(tmp_path).facts("ab12") is None
+
+
+def test_damaged_facts_are_dropped(tmp_path: Path) -> None:
+    fresh(tmp_path).put("ab12", tensors(3.0), {})
+    next(tmp_path.glob("*/*.json")).write_text("{")
+    assert fresh(tmp_path).facts("ab12") is None
+    assert not fresh(tmp_path).has("ab12")
+
+
+def test_the_budget_holds_and_the_dense_trunk_goes_last(tmp_path: Path) -> None:
+    size = 1100  # bytes of one snapshot of 250 floats with its header, rounded up
+    store = fresh(tmp_path, budget=10 * size)
+    for i in range(6):
+        store.put(f"d{i}", tensors(i), {"dense": True})
+    for i in range(40):
+        store.put(f"p{i:02}", tensors(i), {"dense": False})
+    store.put("last", tensors(0), {"dense": False})
+    on_disk = sum(p.stat().st_size for p in tmp_path.glob("*/*.safetensors"))
+    assert on_disk <= 10 * size
+    assert all(store.has(f"d{i}") for i in range(6))
+    assert store.has("last")
+    assert store.facts("p00") is not None  # facts stay
+
+
+def test_a_snapshot_beyond_the_budget_keeps_its_facts_only(tmp_path: Path) -> None:
+    store = fresh(tmp_path, budget=100)
+    store.put("ab12", tensors(1.0), {"row": 1})
+    assert not store.has("ab12")
+    assert store.facts("ab12") is not None
+
+
+def test_memory_is_bounded(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, budget=0, memory=3000)
+    for i in range(5):
+        store.put(f"k{i}", tensors(i), {})
+    assert [store.has(f"k{i}") for i in range(5)] == [False, False, False, True, True]
+
+
+def test_a_full_disk_is_told_once_and_training_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    store = fresh(tmp_path)
+    store.put("ab12", tensors(1.0), {})
+    store.put("ab13", tensors(1.0), {})
+    assert caplog.text.count("No space left on device") == 1
+    assert not list(tmp_path.glob("*/.*"))
+
+
+def _hold(folder: Path, held: float) -> None:
+    with fresh(folder).claimed("ab12", lambda: None):
+        (folder / "held").touch()
+        time.sleep(held)
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_one_process_at_a_time_trains_a_stage_and_death_frees_it(tmp_path: Path, killed: bool) -> None:
+    holder = multiprocessing.get_context("spawn").Process(target=_hold, args=(tmp_path, 60.0 if killed else 0.5))
+    holder.start()
+    while not (tmp_path / "held").exists():
+        time.sleep(0.01)
+    waited = 0
+
+    def between() -> None:
+        nonlocal waited
+        waited += 1
+        if killed and waited == 5 and holder.pid:
+            os.kill(holder.pid, signal.SIGKILL)
+
+    with fresh(tmp_path).claimed("ab12", between):
+        assert waited >= 5
+    holder.join()
