@@ -3,7 +3,26 @@
 from __future__ import annotations
 
 from prunesearch.api.about import version
+from prunesearch.api.bundles import export, load
+from prunesearch.api.checking import check, groups
 from prunesearch.api.definitions import init, studies, studies_copy, studies_show
+from prunesearch.api.doctoring import doctor
 from prunesearch.api.reading import front, show, status
+from prunesearch.api.running import run
 
-__all__ = ["front", "init", "show", "status", "studies", "studies_copy", "studies_show", "version"]
+__all__ = [
+    "check",
+    "doctor",
+    "export",
+    "front",
+    "groups",
+    "init",
+    "load",
+    "run",
+    "show",
+    "status",
+    "studies",
+    "studies_copy",
+    "studies_show",
+    "version",
+]

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as installed
+from prunesearch.search.environment import code_version
 
 
 def version() -> str:
-    """The version of prunesearch; in a checkout that is not installed, `0+checkout`."""
-    try:
-        return installed("prunesearch")
-    except PackageNotFoundError:
-        return "0+checkout"
+    """Tell the version of prunesearch; `unknown` in a checkout that is not installed."""
+    return code_version()

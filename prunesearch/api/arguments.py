@@ -19,7 +19,7 @@ ARGUMENTS: Mapping[str, str] = {
     "timeout": "seconds after which no further trial is started",
     "seed": "seed of splits, initial values, data order and sampler",
     "seeds": "how many seeds to run, counted up from the first; figures are their means",
-    "epochs": "N, epochs of every trial; the task's own when left out",
+    "epochs": "N, epochs of every trial; those of study or policy, else the task's own, when left out",
     "workers": "trials at a time: a number, or auto for as many as the machine bears",
     "engine": "who runs trials: process, serial, or fake (invented figures, for trying things out)",
     "device": "auto, cpu, cuda or cuda:1",
@@ -39,6 +39,7 @@ ARGUMENTS: Mapping[str, str] = {
     "to": "where the result is written",
     "force": "overwrite what is there",
     "port": "port to listen on, at 127.0.0.1 only; 0 takes a free one",
+    "listener": "Python only: is called with what happens meanwhile",
     "bundle": "folder that 'prunesearch export' or 'run --to' wrote",
 }
 """Argument name -> one sentence. The same name means the same everywhere."""
@@ -50,7 +51,7 @@ def documented(function: F) -> F:
     Raises:
         KeyError: an argument that the table does not tell.
     """
-    names = [p for p in inspect.signature(function).parameters if p in ARGUMENTS or not p.startswith("_")]
+    names = inspect.signature(function).parameters
     lines = "\n".join(f"    {name}: {ARGUMENTS[name]}." for name in names)
     function.__doc__ = f"{textwrap.dedent(inspect.getdoc(function) or '')}\n\nArgs:\n{lines}\n"
     return function

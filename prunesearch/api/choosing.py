@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from prunesearch.api.settings import store_url
 from prunesearch.errors import StudyError, UsageError
 from prunesearch.front import Front, FrontRow, direction_of, directions_of
+from prunesearch.search.fronts import row_of
 from prunesearch.spec import StudySpec, ready_studies
 
 if TYPE_CHECKING:
-    from prunesearch.store import Store, StudyRecord, TrialRecord
+    from prunesearch.store import Store, StudyRecord
 
 
 @dataclass(frozen=True)
@@ -101,24 +102,12 @@ def stored_front(store: Store, study: StudyRecord) -> Front:
     """The front of a stored study as it is now. Imports neither torch nor optuna."""
     spec = StudySpec.parse(study.spec, f"stored study '{study.name}'")
     directions = directions_of(spec.objectives, study.info.direction if study.info else "maximize")
-    rows = [front_row(t) for t in store.trials(study.name, "complete") if t.measures and t.feasible]
+    rows = [row_of(t) for t in store.trials(study.name, "complete") if t.measures and t.feasible]
     dense = study.dense.measures if study.dense else None
     front = Front.of(rows, directions, dense=dense, study=study.name, device=study.info.device if study.info else "")
     history = store.front_history(study.name)
     known = bool(history) and tuple(sorted(history[-1].members)) == front.trials
     return replace(front, recorded=history[-1].hypervolume) if known else front
-
-
-def front_row(trial: TrialRecord) -> FrontRow:
-    """A stored trial that was measured, as a row.
-
-    Raises:
-        UsageError: it was not measured.
-    """
-    if trial.measures is None:
-        raise UsageError(f"trial {trial.number} was not measured: it is {trial.state}", "choose another one")
-    feasible = bool(trial.feasible)
-    return FrontRow(trial.number, trial.measures, trial.policy, trial.digest, trial.seed, feasible, trial.confirmed)
 
 
 def open_store(store: str | None) -> Store:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from prunesearch import api
-from prunesearch.cli import show
+from prunesearch.cli import show, work
 from prunesearch.cli.build import adapted, command, help_text
 from prunesearch.cli.options import Spelling
 
@@ -39,6 +39,11 @@ def build() -> typer.Typer:
     command(made, api.status, show.status)
     command(made, api.front, show.front)
     command(made, api.show, show.shown)
+    command(made, api.check, work.checked)
+    command(made, api.groups, work.groups)
+    command(made, api.run, work.ran)
+    command(made, api.export, work.exported, formats=False)
+    command(made, api.doctor, work.findings)
     command(made, api.version, show.version, formats=False)
     return made
 

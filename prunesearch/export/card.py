@@ -25,7 +25,7 @@ def _head(about: About) -> Iterator[str]:
     yield f"# {about.title}"
     yield ""
     if about.dense:
-        yield f"{versus(compare(about.measures, about.dense.measures, maximize=about.maximize))} than the dense network."
+        yield f"Against the dense network: {versus(compare(about.measures, about.dense.measures, maximize=about.maximize))}."
         yield ""
     yield f"Policy: {policy_words(about.policy)}."
     yield ""
@@ -37,10 +37,8 @@ def _standing(about: About) -> str:
     if about.confirmed:
         told = ", ".join(f"{name} {value}" for name, value in about.confirmed.items())
         return f"Confirmed over fresh seeds: {told}."
-    return (
-        "**Not confirmed.** The figures are of one seed, and the policy was chosen on the validation split: "
-        "expect a part of its lead to be luck."
-    )
+    luck = ", and the policy was chosen on the validation split: expect a part of its lead to be luck" if about.study else ""
+    return f"**Not confirmed.** The figures are of one seed{luck}."
 
 
 def _figures(about: About) -> Iterator[str]:
@@ -94,4 +92,5 @@ def _origin(about: About, checksum: str) -> Iterator[str]:
     yield f"* prunesearch {about.code_version or 'of unknown version'}"
     yield f"* model.safetensors, SHA-256 `{checksum}`"
     for name, value in about.environment.items():
-        yield f"* {name}: {value}"
+        if name != "host":  # a card travels; whose machine it was is nobody's business
+            yield f"* {name}: {value}"

@@ -43,6 +43,8 @@ def duration(seconds: float | None) -> str:
     """`4000` as `1 h 7 min`, `95` as `1 min 35 s`, `3.2` as `3.2 s`; `-` for none."""
     if seconds is None or not math.isfinite(seconds):
         return "-"
+    if seconds < 1:
+        return f"{1000 * seconds:.3g} ms"
     if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)

@@ -57,7 +57,15 @@ def test_times(ratio: float | None, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.25, "0.2 s"), (59.6, "1 min 0 s"), (12.3, "12 s"), (95, "1 min 35 s"), (4020, "1 h 7 min"), (None, "-")],
+    [
+        (0.25, "250 ms"),
+        (3.21, "3.2 s"),
+        (59.6, "1 min 0 s"),
+        (12.3, "12 s"),
+        (95, "1 min 35 s"),
+        (4020, "1 h 7 min"),
+        (None, "-"),
+    ],
 )
 def test_durations(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text

@@ -1,0 +1,152 @@
+"""`export` and `load`: from a study's trial to a folder to ship, and back to the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from prunesearch.api.arguments import documented
+from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
+from prunesearch.api.running import read_policy, usable
+from prunesearch.api.settings import data_folder
+from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
+from prunesearch.export.about import About
+from prunesearch.export.bundle import ARCHITECTURE, WEIGHTS, refuse_existing, write_bundle
+from prunesearch.results import Job
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from prunesearch.store import StudyRecord, TrialRecord
+
+
+@documented
+def export(
+    study: str | None = None,
+    *,
+    trial: int | None = None,
+    knee: bool = False,
+    where: str | None = None,
+    by: str | None = None,
+    to: str | None = None,
+    device: str | None = None,
+    data_dir: str | None = None,
+    store: str | None = None,
+    plugin: Sequence[str] = (),
+) -> str:
+    """Write one policy of the front with its network to a folder: policy, weights, architecture, card.
+
+    The weights are those that the search kept; without them the trial is run again, and has to give the recorded figures.
+
+    Returns:
+        The folder, by default `STUDY-trial-N` in the current one. It must not exist.
+
+    Raises:
+        StudyError: the study is not in the store.
+        TrialError: it has no such trial, or the trial left no network.
+        UsageError: no single policy was chosen, or the folder is there already.
+        InfeasibleError: nothing satisfies the choice.
+        EnvironmentFailure: running again gave other figures, or the folder cannot be written.
+    """
+    choice = Choice(trial, knee, where, by)
+    with open_store(store) as opened:
+        record = stored_study(opened, study)
+        number = choice.trial if choice.trial is not None else choice.row(stored_front(opened, record)).trial
+        chosen = opened.trial(record.name, number)
+    target = refuse_existing(to or f"{record.name}-trial-{number}")
+    about = about_trial(record, chosen)
+    with _network(record, chosen, device, data_folder(data_dir), tuple(plugin)) as network:
+        return str(write_bundle(target, network, about))
+
+
+@documented
+def load(bundle: str | Path, *, task: str | None = None, data_dir: str | None = None) -> nn.Module:
+    """Load the pruned network of a bundle: a fresh instance of the task's class with the recorded widths and weights.
+
+    Nothing is unpickled. A task of your own is imported from where `task` says, by default where it was when exported.
+
+    Returns:
+        The torch.nn.Module, on the CPU, in eval mode.
+
+    Raises:
+        UsageError: the folder is no bundle.
+        TaskError: the task does not load, its network is of another class, or the weights are damaged.
+        EnvironmentFailure: the weights are missing.
+    """
+    from prunesearch.export.loading import load_bundle
+
+    return load_bundle(bundle, task, data_folder(data_dir))
+
+
+def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
+    """What the card says of a stored trial.
+
+    Raises:
+        TrialError: the trial left no network.
+    """
+    if trial.measures is None:
+        raise TrialError(
+            f"trial {trial.number} left no network: it is {trial.state} ({trial.reason or 'no reason'})",
+            "choose one of the front",
+        )
+    return About(
+        task=str(study.spec["task"]),
+        policy=trial.policy,
+        seed=trial.seed,
+        measures=trial.measures,
+        dense=study.dense,
+        metric=study.info.metric if study.info else "accuracy",
+        maximize=study.info is None or study.info.direction == "maximize",
+        layers=trial.layers,
+        notes=trial.notes,
+        device=trial.device,
+        study=study.name,
+        trial=trial.number,
+        confirmed=trial.confirmed,
+        code_version=study.code_version,
+        environment=study.environment,
+    )
+
+
+@contextmanager
+def _network(
+    study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
+) -> Iterator[str]:
+    """A folder with the trial's network: the kept one, or that of running the trial again."""
+    kept = Path(trial.kept_in) if trial.kept_in else None
+    if kept and (kept / WEIGHTS).exists() and (kept / ARCHITECTURE).exists():
+        yield str(kept)
+        return
+    if study.spec.get("engine") == "fake":
+        raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
+    with TemporaryDirectory(prefix="prunesearch-") as folder:
+        target = str(Path(folder) / "network")
+        _run_again(study, trial, target, device, data_dir, plugins)
+        yield target
+
+
+def _run_again(
+    study: StudyRecord, trial: TrialRecord, target: str, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
+) -> None:
+    """Run a stored trial once more into `target`.
+
+    Raises:
+        EnvironmentFailure: accuracy or parameters are not the recorded ones.
+    """
+    policy = read_policy(trial.policy, plugins)
+    where = device or str(study.spec.get("device", "auto"))
+    spec = EngineSpec(str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins)
+    with open_engine("serial", spec) as engine:
+        job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, target, test=False)
+        again, old = usable(engine, job).measures, trial.measures
+    if again is None or old is None or (again.accuracy, again.params) != (old.accuracy, old.params):
+        told = f"{again.accuracy:.6g} with {again.params:,} parameters" if again else "nothing"
+        was = f"{old.accuracy:.6g} with {old.params:,}" if old else "nothing"
+        raise EnvironmentFailure(
+            f"running trial {trial.number} again gave {told}, not {was}: it was recorded on {trial.device}",
+            "export where it was recorded, or keep networks while searching: --artifacts DIR",
+        )

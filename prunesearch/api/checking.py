@@ -1,0 +1,203 @@
+"""`check` and `groups`: what a study is and would cost, before hours are spent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prunesearch.api.arguments import documented
+from prunesearch.api.definitions import definition
+from prunesearch.api.settings import data_folder
+from prunesearch.engines import EngineSpec
+from prunesearch.errors import StoreError, StudyError, UsageError
+from prunesearch.results import GroupInfo, TaskInfo
+from prunesearch.spec import StudySpec
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What `check` found.
+
+    Args:
+        study: the study, with what the flags changed.
+        info: what its task is.
+        epochs: N.
+        dimensions: searched parameters of the branch that has most.
+        notes: what of the space the network has nothing for.
+        seconds_per_epoch: to train and validate once, one worker.
+        seconds_per_trial: epochs times that, plus what evaluation at the end takes.
+        peak_mb: memory of one worker, in MB.
+        workers: trials at a time.
+        seconds: the whole search, dense reference included.
+        fitting: trials that fit into the timeout, None without one.
+    """
+
+    study: StudySpec
+    info: TaskInfo
+    epochs: int
+    dimensions: int
+    notes: tuple[str, ...]
+    seconds_per_epoch: float
+    seconds_per_trial: float
+    peak_mb: float
+    workers: int
+    seconds: float
+    fitting: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain data, as in `check --format json`."""
+        plain = {k: v for k, v in vars(self).items() if k not in ("study", "info")}
+        return {"study": self.study.name, "task": self.study.task, "trials": self.study.trials, **plain} | {
+            "device": self.info.device,
+            "params": self.info.params,
+            "sizes": self.info.sizes,
+            "groups": len(self.info.groups),
+        }
+
+
+@documented
+def check(
+    study: str | None = None,
+    *,
+    task: str | None = None,
+    trials: int | None = None,
+    timeout: float | None = None,
+    seed: int | None = None,
+    epochs: int | None = None,
+    workers: str | None = None,
+    device: str | None = None,
+    data_dir: str | None = None,
+    store: str | None = None,
+    plugin: Sequence[str] = (),
+) -> Checked:
+    """Check a study before hours are spent: definition, task and space; then train 20 batches to say what it costs.
+
+    Raises:
+        StudyError: the definition, its space or a policy to start from is not valid.
+        TaskError: the task does not load or its parts do not fit together.
+        EnvironmentFailure: data, device or memory is missing.
+    """
+    from prunesearch.api.rehearsal import rehearse
+    from prunesearch.search.space import SearchSpace
+    from prunesearch.search.start import start_policies
+
+    _load_plugins(plugin)
+    given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
+    spec = resolved(study, given | {"workers": workers_of(workers)}, store)
+    found = rehearse(EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin)))
+    space = SearchSpace.of(spec, found.info)
+    start_policies(spec, space)
+    per_trial = found.seconds_per_epoch * max(1, space.epochs)
+    at_once = spec.workers or slots(found.info.device)
+    rounds = -(-spec.trials // at_once)
+    return Checked(
+        study=spec,
+        info=found.info,
+        epochs=space.epochs,
+        dimensions=space.dimensions(),
+        notes=tuple(space.notes),
+        seconds_per_epoch=found.seconds_per_epoch,
+        seconds_per_trial=per_trial,
+        peak_mb=found.peak_mb,
+        workers=at_once,
+        seconds=(rounds + 1) * per_trial,
+        fitting=None if spec.timeout is None else max(0, int(spec.timeout / per_trial - 1) * at_once),
+    )
+
+
+@documented
+def groups(
+    study: str | None = None,
+    *,
+    task: str | None = None,
+    data_dir: str | None = None,
+    store: str | None = None,
+) -> tuple[GroupInfo, ...]:
+    """List what can be pruned together: the names that `ratio`, `spare` and `only` take.
+
+    Raises:
+        StudyError: there is no such study.
+        TaskError: the task does not load.
+        EnvironmentFailure: its data is missing.
+    """
+    if study is None and task is None:
+        raise UsageError("no network was named", "give a study, or --task digits-mlp")
+    known = _stored_groups(study, store) if study and task is None else None
+    if known is not None:
+        return known
+    from prunesearch.tasks import load_task
+    from prunesearch.training.prepare import find_device, prepare
+
+    ref = task or definition(str(study), store).task
+    made = load_task(ref, data_dir=data_folder(data_dir))
+    return prepare(made, ref, seed=0, device=find_device("cpu")).info.groups
+
+
+def resolved(study: str | None, given: dict[str, Any], store: str | None) -> StudySpec:
+    """The study with what was given on the command line in place of its own.
+
+    Args:
+        study: file, ready or stored study; None: a study of `given["task"]` alone.
+        given: fields of the study, None where nothing was said.
+        store: where stored studies are looked for.
+
+    Raises:
+        UsageError: neither a study nor a task was named.
+        StudyError: there is no such study, or it is not valid with what was given.
+    """
+    said = {k: v for k, v in given.items() if v is not None}
+    if study is None:
+        if "task" not in said:
+            raise UsageError("nothing to search was named", "give a study such as quickstart, or --task my_task.py:make_task")
+        return StudySpec.parse({"name": _name_of(said["task"]), **said}, "command line")
+    return StudySpec.parse({**definition(study, store).to_dict(), **said}, study)
+
+
+def workers_of(given: str | int | None) -> int | None:
+    """`--workers`: a number, or auto (0).
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if given is None or given == "auto":
+        return None if given is None else 0
+    try:
+        number = int(given)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise UsageError(f"workers: must be a number from 1, or auto, got '{given}'", "auto takes what the machine bears")
+    return number
+
+
+def slots(device: str) -> int:
+    """Trials at a time where nothing is said: one per core, or one per GPU."""
+    from prunesearch.engines.devices import usable_cores, visible_devices
+
+    return usable_cores() if device.startswith("cpu") else len(visible_devices("cuda"))
+
+
+def _load_plugins(files: Sequence[str]) -> None:
+    if files:
+        from prunesearch.criteria import load_plugin
+
+        for file in files:
+            load_plugin(file)
+
+
+def _name_of(task: str) -> str:
+    """A study's name made from a task: `my_task.py:make_task` -> `my_task-make_task`."""
+    words = task.replace(".py:", "-").replace(".npz", "").strip("./")
+    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in words) or "study"
+
+
+def _stored_groups(study: str, store: str | None) -> tuple[GroupInfo, ...] | None:
+    from prunesearch.api.choosing import open_store, stored_study
+
+    try:
+        with open_store(store) as opened:
+            info = stored_study(opened, study).info
+    except (StoreError, StudyError):
+        return None
+    return info.groups if info else None

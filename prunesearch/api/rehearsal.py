@@ -1,0 +1,100 @@
+"""What a search would cost: a few batches are trained, nothing is kept. Imports torch."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+
+from prunesearch.engines import EngineSpec
+from prunesearch.errors import EnvironmentFailure
+from prunesearch.measure.accuracy import evaluate
+from prunesearch.results import TaskInfo
+from prunesearch.tasks import Task, load_task
+from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.prepare import Prepared, find_device, prepare
+
+BATCHES = 20
+"""Batches that are trained; one more beforehand warms up."""
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What one worker needs.
+
+    Args:
+        info: what the task is.
+        seconds_per_epoch: to train and validate once, from `batches` of its batches.
+        batches: how many were trained.
+        of: batches of an epoch.
+        peak_mb: memory at its highest, in MB of 1e6 bytes: of the process, or on the CUDA device.
+    """
+
+    info: TaskInfo
+    seconds_per_epoch: float
+    batches: int
+    of: int
+    peak_mb: float
+
+
+def rehearse(spec: EngineSpec) -> Rehearsal:
+    """Load the task as a worker would, train a few batches, validate once.
+
+    Raises:
+        TaskError: the task does not load or its parts do not fit together.
+        EnvironmentFailure: data, device or memory is missing.
+    """
+    device = find_device(spec.device)
+    if device.type == "cpu":
+        torch.set_num_threads(1)
+    task = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed)
+    try:
+        prepared = prepare(task, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
+        return _rehearsed(task, prepared, spec.seed)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise EnvironmentFailure(f"out of memory: {error}", "a smaller batch_size in the task needs less") from None
+
+
+def _rehearsed(task: Task, prepared: Prepared, seed: int) -> Rehearsal:
+    model, steps = prepared.fresh(seed), prepared.splits.train.steps
+    own = task.train_epoch
+    loop = Loop(model, make_optimizer(task, model), prepared.loss, prepared.splits.train, seed, _nothing, _nothing, own)
+    batches = min(BATCHES, steps)
+    _timed(prepared, lambda: train_epoch(loop, 0, [1.0]))
+    seconds = _timed(prepared, lambda: train_epoch(loop, 0, [1.0] * batches))
+    validation = _timed(prepared, lambda: _validated(task, prepared, loop))
+    return Rehearsal(prepared.info, seconds * steps / batches + validation, batches, steps, _peak_mb(prepared))
+
+
+def _validated(task: Task, prepared: Prepared, loop: Loop) -> float:
+    batches = prepared.splits.val.ordered()
+    if task.evaluate is None:
+        return evaluate(loop.model, batches, task.metric)
+    loop.model.eval()
+    with torch.no_grad():
+        return float(task.evaluate(loop.model, batches))
+
+
+def _timed(prepared: Prepared, do: Callable[[], object]) -> float:
+    """Seconds that `do` takes, the device's work included."""
+    began = time.perf_counter()
+    do()
+    if prepared.device.type == "cuda":
+        torch.cuda.synchronize(prepared.device)
+    return time.perf_counter() - began
+
+
+def _peak_mb(prepared: Prepared) -> float:
+    if prepared.device.type == "cuda":
+        return torch.cuda.max_memory_allocated(prepared.device) / 1e6
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
+
+
+def _nothing() -> None:
+    """There are no masks to keep and nobody to wait for."""

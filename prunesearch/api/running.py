@@ -1,0 +1,234 @@
+"""`run`: one policy on one task, without a study."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from prunesearch.api.about import version
+from prunesearch.api.arguments import documented
+from prunesearch.api.settings import data_folder
+from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError, did_you_mean
+from prunesearch.policy import Policy
+from prunesearch.results import DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
+
+if TYPE_CHECKING:
+    from prunesearch.engines import Engine
+    from prunesearch.export.about import About
+
+DENSE = -1
+"""The number that a job of the dense reference has."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What `run` gives.
+
+    Args:
+        task: the task's reference.
+        info: what the task is.
+        policy: what was run, rescaled where other epochs were asked for.
+        rescaled_from: the epochs that the policy was made for, None where they are those that were run.
+        seeds: the seeds.
+        results: one per seed.
+        dense: the dense network, trained alike with the first seed.
+        written: the bundle's folder, None where none was asked for.
+    """
+
+    task: str
+    info: TaskInfo
+    policy: Policy
+    rescaled_from: int | None
+    seeds: tuple[int, ...]
+    results: tuple[Result, ...]
+    dense: DenseReference
+    written: str | None = None
+
+    @property
+    def measures(self) -> Measures:
+        """The figures; means where there are several seeds."""
+        return mean_measures(self._measured)
+
+    @property
+    def deviations(self) -> dict[str, float]:
+        """Standard deviation over the seeds, of every measure that all of them have; empty for one seed."""
+        return {n: statistics.stdev(v) for n, v in _columns(self._measured).items()} if len(self.seeds) > 1 else {}
+
+    def to_dict(self) -> dict[str, Any]:
+        """One row as in a front, with epochs and layers of the first seed and the measures of every seed."""
+        first = self.results[0]
+        row = {"trial": None, **self.measures.to_dict(), "feasible": all(r.state == "complete" for r in self.results)}
+        row |= {"confirmed": None, "seed": self.seeds[0], "digest": self.policy.digest, "policy": self.policy.to_dict()}
+        row |= {"task": self.task, "device": first.device, "rescaled_from": self.rescaled_from, "written": self.written}
+        row |= {"epochs": [asdict(e) for e in first.epochs], "layers": [asdict(x) for x in first.layers]}
+        row["dense"] = self.dense.measures.to_dict()
+        row["deviations"] = self.deviations
+        row["seeds"] = [{"seed": s, **m.to_dict()} for s, m in zip(self.seeds, self._measured, strict=True)]
+        return row
+
+    @property
+    def _measured(self) -> list[Measures]:
+        return [r.measures for r in self.results if r.measures]
+
+
+@documented
+def run(
+    policy: str | Path | Policy,
+    *,
+    task: str,
+    epochs: int | None = None,
+    seed: int = 0,
+    seeds: int = 1,
+    device: str = "auto",
+    data_dir: str | None = None,
+    to: str | None = None,
+    plugin: Sequence[str] = (),
+) -> Ran:
+    """Train and prune a task's network as a policy says, and measure it against the dense one.
+
+    A policy made for other epochs is rescaled: its epochs keep their share of N.
+
+    Raises:
+        PolicyError: the policy is not valid, or names groups that the network does not have.
+        TaskError: the task does not load.
+        InfeasibleError: no usable network came out, with the reason.
+        EnvironmentFailure: data, device or memory is missing, or the bundle cannot be written.
+        UsageError: the bundle's folder is there already.
+    """
+    if to:
+        from prunesearch.export.bundle import refuse_existing
+
+        refuse_existing(to)
+    given = read_policy(policy, plugin)
+    scaled = given.rescaled(given.epochs if epochs is None else epochs)
+    spec = EngineSpec(task, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin))
+    with open_engine("serial", spec) as engine, _kept(to) as folder:
+        info = engine.describe()
+        check_groups(scaled, info)
+        dense = dense_reference(engine, scaled.epochs, seed)
+        wanted = tuple(range(seed, seed + seeds))
+        jobs = [
+            Job(i, scaled, scaled.epochs, s, LatencySpec(), dense, {}, folder if i == 0 else None) for i, s in enumerate(wanted)
+        ]
+        results = tuple(usable(engine, job) for job in jobs)
+        found = Ran(task, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
+        return replace(found, written=_bundle(found, folder, to)) if to and folder else found
+
+
+def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:
+    """The policy as given, or from its file; plug-ins first, for it may use their criteria."""
+    if plugin:
+        from prunesearch.criteria import load_plugin
+
+        for file in plugin:
+            load_plugin(file)
+    return policy if isinstance(policy, Policy) else Policy.load(policy)
+
+
+def check_groups(policy: Policy, info: TaskInfo) -> None:
+    """Refuse a policy that names what the network does not have, before anything is trained.
+
+    Raises:
+        PolicyError: naming the closest group.
+    """
+    if policy.granularity not in info.granularities:
+        kinds = ", ".join(info.granularities)
+        raise PolicyError(f"granularity: '{policy.granularity}' is nothing that {info.name} has", f"it has {kinds}")
+    groups = [g for g in info.groups if g.kind == policy.granularity or (policy.granularity == "unit" and g.kind != "weight")]
+    names = {n for g in groups for n in (g.name, *(m.rpartition(".")[0] for m in g.members))}
+    given = [("spare", policy.spare), ("only", policy.only), ("ratio", [k for k in policy.ratio or () if k != "default"])]
+    for field, globs in given:
+        for glob in globs:
+            if not any(fnmatchcase(name, glob) for name in names):
+                hint = f"{did_you_mean(glob, [g.name for g in groups])} ('prunesearch groups --task {info.name}' lists them)"
+                raise PolicyError(f"{field}: '{glob}' matches no group of {info.name}", hint)
+
+
+def dense_reference(engine: Engine, epochs: int, seed: int) -> DenseReference:
+    """The dense network, trained alike."""
+    result = usable(engine, Job(DENSE, None, epochs, seed, LatencySpec()))
+    assert result.measures is not None  # usable() has looked
+    return DenseReference(result.measures, result.signature, LatencySpec(), result.epochs, result.layers, result.report)
+
+
+def usable(engine: Engine, job: Job) -> Result:
+    """The result of a job.
+
+    Raises:
+        InfeasibleError: the trial failed, or left no usable network.
+        EnvironmentFailure: it ran out of memory, or its worker died.
+    """
+    engine.submit(job)
+    outcome = engine.next()
+    if outcome is None or outcome.result is None:
+        raise EnvironmentFailure(f"the worker died: {outcome.lost if outcome else 'no word'}", "is there enough memory?")
+    result = outcome.result
+    if result.state != "complete" or result.measures is None:
+        raise _failure(result)
+    return result
+
+
+def mean_measures(measured: Sequence[Measures]) -> Measures:
+    """The mean of every measure that all of them have; whole numbers stay whole."""
+    if len(measured) == 1:
+        return measured[0]
+    whole = {f.name for f in fields(Measures) if f.type == "int"}
+    means = {n: statistics.fmean(v) for n, v in _columns(measured).items()}
+    missing = {f.name: None for f in fields(Measures) if f.name not in means}
+    return Measures(**{n: round(v) if n in whole else v for n, v in means.items()}, **missing)  # type: ignore[arg-type]
+
+
+def _columns(measured: Iterable[Measures]) -> dict[str, list[float]]:
+    rows = [m.to_dict() for m in measured]
+    return {name: [r[name] for r in rows] for name in rows[0] if all(r[name] is not None for r in rows)}  # type: ignore[misc]
+
+
+def _failure(result: Result) -> PrunesearchError:
+    reason = result.reason or result.state
+    if reason.startswith("out of memory"):
+        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less")
+    hint = "prune less, or later" if result.state == "infeasible" else "the reason is the network's or the policy's own"
+    return InfeasibleError(f"the trial ended without a usable network: {reason}", hint)
+
+
+@contextmanager
+def _kept(to: str | None) -> Iterator[str | None]:
+    """A folder for the network until the bundle is written, or None where none is wanted."""
+    if to is None:
+        yield None
+        return
+    with TemporaryDirectory(prefix="prunesearch-") as folder:
+        yield str(Path(folder) / "network")
+
+
+def _bundle(ran: Ran, network: str, to: str) -> str:
+    from prunesearch.export.bundle import write_bundle
+
+    return str(write_bundle(to, network, _about(ran)))
+
+
+def _about(ran: Ran) -> About:
+    from prunesearch.export.about import About
+
+    first = ran.results[0]
+    assert first.measures is not None  # usable() has looked
+    return About(
+        task=ran.task,
+        policy=ran.policy,
+        seed=ran.seeds[0],
+        measures=first.measures,
+        dense=ran.dense,
+        metric=ran.info.metric,
+        maximize=ran.info.direction == "maximize",
+        layers=first.layers,
+        notes=first.notes,
+        device=first.device,
+        code_version=version(),
+    )

@@ -1,0 +1,178 @@
+"""Where a search stands, gathered from its events: what the live display and the plain lines both tell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from prunesearch.front import Front
+from prunesearch.report.findings import POINT
+from prunesearch.report.words import duration, number, percent, policy_words, times
+from prunesearch.results import Measures
+from prunesearch.search.events import (
+    DenseDone,
+    DenseStarted,
+    Duplicate,
+    Event,
+    FrontChanged,
+    SearchEnded,
+    SearchStarted,
+    TrialFailed,
+    TrialFinished,
+    TrialStarted,
+    Warned,
+)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The figures of a running search. `after(event, now)` gives the next state; nothing is changed.
+
+    Args:
+        study: its name.
+        total: trials that it shall have.
+        done: trials finished, earlier ones included.
+        before: trials that were finished when this call began.
+        running: trials that run now.
+        failed: trials of this call that failed.
+        infeasible: trials of this call that broke a constraint or guard.
+        saved: epochs that were not trained, because a stage or a result was known.
+        front: trials on the front.
+        hypervolume: share of the dense network's box that they dominate.
+        dense: the dense network's figures.
+        known: figures of feasible trials.
+        maximize: whether more of the metric is better.
+        began: when the first trial of this call was started, in seconds of any clock.
+        ended: how it ended, None while it runs.
+    """
+
+    study: str = ""
+    total: int = 0
+    done: int = 0
+    before: int = 0
+    running: frozenset[int] = frozenset()
+    failed: int = 0
+    infeasible: int = 0
+    saved: int = 0
+    front: tuple[int, ...] = ()
+    hypervolume: float | None = None
+    dense: Measures | None = None
+    known: Mapping[int, Measures] = field(default_factory=dict)
+    maximize: bool = True
+    began: float | None = None
+    ended: SearchEnded | None = None
+
+    @classmethod
+    def of(cls, front: Front | None) -> Progress:
+        """The state before a search, with the front of what the study has already."""
+        if front is None:
+            return cls()
+        known = {row.trial: row.measures for row in front}
+        return cls(front=front.trials, hypervolume=front.recorded, known=known, dense=front.dense)
+
+    def after(self, event: Event, now: float) -> Progress:
+        """The state after an event that came at `now`."""
+        match event:
+            case SearchStarted():
+                up = event.objectives.get("accuracy", "maximize") == "maximize"
+                return replace(self, study=event.study, total=event.total, done=event.done, before=event.done, maximize=up)
+            case DenseDone():
+                return replace(self, dense=event.dense.measures)
+            case TrialStarted():
+                return replace(self, running=self.running | {event.number}, began=now if self.began is None else self.began)
+            case TrialFinished():
+                return self._finished(event)
+            case TrialFailed():
+                return replace(self._ended(event.number, event.done), failed=self.failed + 1)
+            case FrontChanged():
+                return replace(self, front=event.members, hypervolume=event.hypervolume)
+            case SearchEnded():
+                return replace(self, ended=event, done=event.done, total=event.total)
+        return self
+
+    def left(self, now: float) -> float | None:
+        """Seconds until all trials are done, at the pace of this call; None before the first one is."""
+        mine = self.done - self.before
+        if self.began is None or mine <= 0:
+            return None
+        return (now - self.began) / mine * (self.total - self.done)
+
+    @property
+    def best(self) -> float | None:
+        """The best metric on the front."""
+        found = [self.known[n].accuracy for n in self.front if n in self.known]
+        return (max(found) if self.maximize else min(found)) if found else None
+
+    @property
+    def smallest(self) -> int | None:
+        """Fewest parameters on the front within one point of dense."""
+        if self.dense is None:
+            return None
+        sign = 1 if self.maximize else -1
+        on_front = [self.known[n] for n in self.front if n in self.known]
+        close = [m.params for m in on_front if sign * (self.dense.accuracy - m.accuracy) <= POINT + 1e-12]
+        return min(close, default=None)
+
+    def figures(self) -> dict[str, str]:
+        """What the display shows, by title; figures that are not there yet are left out."""
+        shown = {"running": str(len(self.running)), "failed": str(self.failed), "infeasible": str(self.infeasible)}
+        if self.saved:
+            shown["epochs saved"] = number(self.saved)
+        if self.front:
+            shown["front"] = str(len(self.front))
+        if self.best is not None and self.dense is not None:
+            shown["best"] = f"{number(self.best)} (dense {number(self.dense.accuracy)})"
+        if self.smallest is not None and self.dense is not None:
+            fewer = times(self.dense.params / max(1, self.smallest))
+            shown["smallest within a point"] = f"{number(self.smallest)} parameters ({fewer} fewer)"
+        if self.hypervolume is not None:
+            shown["hypervolume"] = f"{self.hypervolume:.4f}"
+        return shown
+
+    def _finished(self, event: TrialFinished) -> Progress:
+        saved = max(0, event.policy.epochs - event.result.epochs_trained)
+        state = replace(self._ended(event.number, event.done), saved=self.saved + saved)
+        if event.feasible and event.result.measures:
+            return replace(state, known={**self.known, event.number: event.result.measures})
+        return replace(state, infeasible=self.infeasible + 1)
+
+    def _ended(self, trial: int, done: int) -> Progress:
+        return replace(self, running=self.running - {trial}, done=max(done, self.done))
+
+
+def line_of(event: Event, state: Progress) -> str | None:
+    """One line about an event, for a pipe; None for what needs no line. `state` is that after the event."""
+    match event:
+        case SearchStarted():
+            how = f"goes on with {event.done} of" if event.resumed else "starts:"
+            return f"{event.study} {how} {event.total} trials, {event.slots} at a time, on {event.info.device}"
+        case DenseStarted():
+            return "training the dense network"
+        case DenseDone():
+            told = f"dense: {number(event.dense.measures.accuracy)}, {number(event.dense.measures.params)} parameters"
+            return f"{told}, {duration(event.seconds)}" if event.measured else told
+        case TrialFinished():
+            return f"{_count(state)} trial {event.number}: {_figures(event)}: {policy_words(event.policy)}"
+        case TrialFailed():
+            return f"{_count(state)} trial {event.number} failed: {event.reason}"
+        case FrontChanged():
+            volume = "" if event.hypervolume is None else f", hypervolume {event.hypervolume:.4f}"
+            return f"{_count(state)} front: {len(event.members)}{volume}"
+        case Duplicate():
+            return None
+        case Warned():
+            return f"warning: {event.text}" + (f" ({event.hint})" if event.hint else "")
+    return None
+
+
+def _count(state: Progress) -> str:
+    return f"[{state.done:>{len(str(state.total))}}/{state.total}]"
+
+
+def _figures(event: TrialFinished) -> str:
+    m = event.result.measures
+    if m is None:
+        return event.result.reason or event.result.state
+    latency = "" if m.latency_ms is None else f", {number(m.latency_ms)} ms"
+    usable = "" if event.feasible else f", not feasible ({event.result.reason})"
+    return f"{number(m.accuracy)}, {number(m.params)} parameters ({percent(m.sparsity)} gone){latency}{usable}"
