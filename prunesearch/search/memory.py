@@ -144,6 +144,11 @@ class Memory:
         with told():
             fail_stale_trials(self._study)
 
+    def note_run(self, run: Mapping[str, Any]) -> None:
+        """Add to the study's user attribute `runs`, one entry per call of the search: where its time went."""
+        with told():
+            self._study.set_user_attr("runs", [*self._study.user_attrs.get("runs", []), dict(run)])
+
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
@@ -168,6 +173,7 @@ def told() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
         warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed to be used")
+        warnings.filterwarnings("ignore", message="The constraint value is ignored")  # a driver died between it and `tell`
         try:
             yield
         except optuna.exceptions.StorageInternalError as error:

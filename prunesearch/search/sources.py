@@ -1,10 +1,11 @@
-"""Who decides when the search space is walked: an Optuna trial, a policy that is known already, or the lowest of all."""
+"""Who decides when the search space is walked: an Optuna trial, a policy that is known already, or defaults."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
+from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.search.ranges import Interval
 
 if TYPE_CHECKING:
@@ -91,22 +92,32 @@ class Known:
         return value
 
 
-class Lowest:
-    """Takes a branch's words and the lowest of everything else, and notes the parameters."""
+class Defaults:
+    """Takes given values where they are possible, else defaults, and notes the parameters.
 
-    def __init__(self, branch: Mapping[str, Any]) -> None:
-        self._branch = branch
+    Args:
+        given: values by field.
+    """
+
+    def __init__(self, given: Mapping[str, Any]) -> None:
+        self._given = given
         self.labels: list[str] = []
 
     def word(self, field: str, label: str, options: tuple[Any, ...]) -> Any:
-        """The branch's word."""
+        """The given value, or the default, or the first option."""
         self.labels.append(label)
-        return self._branch.get(field, options[0])
+        h = HYPERPARAMETERS.get(field)
+        wanted = (self._given.get(field), h.default if h else None)
+        return next((value for value in wanted if value in options), options[0])
 
-    def number(self, _field: str, label: str, interval: Interval) -> float:
-        """The interval's low end."""
+    def number(self, field: str, label: str, interval: Interval) -> float:
+        """The given value, or the default, moved into the interval."""
         self.labels.append(label)
-        return int(interval.low) if interval.integer else interval.low
+        same = "threshold" if field.startswith("ratio.") else field  # a policy that said one fraction means it for all groups
+        wanted = (self._given.get(field), self._given.get(same), HYPERPARAMETERS[same].default, interval.low)
+        value = next(v for v in wanted if isinstance(v, int | float))
+        value = min(max(value, interval.low), interval.high)
+        return int(value) if interval.integer else float(value)
 
     def only(self, _field: str, value: Any) -> Any:
         """That value."""

@@ -21,7 +21,7 @@ from prunesearch.results import TaskInfo
 from prunesearch.search.branches import WORDS, Branch, unrolled
 from prunesearch.search.ranges import Interval, Options, Ranges, check_whole, unique
 from prunesearch.search.ratios import Wanted, globs_of, known_ratios, pruned_groups, ratio_keys, wanted_of
-from prunesearch.search.sources import Known, Lowest, Source, Suggested
+from prunesearch.search.sources import Defaults, Known, Source, Suggested
 from prunesearch.spec import Range, StudySpec
 
 if TYPE_CHECKING:
@@ -49,6 +49,14 @@ ORDER = (
     "recalibrate_batches",
 )
 """The fields in the order in which they are asked; ratios come last, globs and epochs are given."""
+
+
+@dataclass(frozen=True)
+class Located:
+    """A policy of the space with its Optuna parameters; its form is the one that `suggest` would give it."""
+
+    params: dict[str, Any]
+    policy: Policy
 
 
 @dataclass(frozen=True)
@@ -102,14 +110,14 @@ class SearchSpace:
         """The policy that a trial's parameters mean; parameters that it does not have yet are drawn."""
         return Policy.model_validate(self._walk(Suggested(trial)))
 
-    def params(self, policy: Policy) -> dict[str, Any]:
-        """The Optuna parameters that `suggest` turns into `policy`, or into one that equals it in another form.
+    def locate(self, policy: Policy) -> Located:
+        """Where a policy lies in the space.
 
         Raises:
-            StudyError: the policy is not in the space; with all values that are not.
+            StudyError: it does not; with all values that are not in the space.
         """
         known = Known(self._values(policy))
-        self._walk(known)
+        fields = self._walk(known)
         if policy.epochs != self.epochs:
             known.problems.insert(0, f"epochs: the study has {self.epochs}, got {policy.epochs}")
         for name, globs in globs_of(self.ranges.info, policy.granularity, self.wanted).items():
@@ -119,13 +127,31 @@ class SearchSpace:
             raise StudyError(
                 f"not in the space: {bulleted(known.problems)}", "change the policy, or widen the space of the study"
             )
-        return known.params
+        return Located(known.params, Policy.model_validate(fields))
+
+    def params(self, policy: Policy) -> dict[str, Any]:
+        """The Optuna parameters that `suggest` turns into `policy`, or into one that equals it in another form.
+
+        Raises:
+            StudyError: the policy is not in the space.
+        """
+        return self.locate(policy).params
+
+    def nearest(self, given: Mapping[str, Any]) -> Policy:
+        """The policy of the space that is nearest to the fields given: words that it lacks and fields left open take
+        defaults, numbers are moved into their ranges.
+        """
+        return Policy.model_validate(self._walk(Defaults(given)))
+
+    def filled(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """A policy's fields: those given as they are, for the rest those of the nearest policy of the space."""
+        return self._walk(Defaults(given)) | {name: value for name, value in given.items() if value is not None}
 
     def names(self, branch: Branch) -> tuple[str, ...]:
         """The parameters of one branch by name."""
-        lowest = Lowest(branch)
-        self._walk(lowest)
-        return tuple(lowest.labels)
+        counted = Defaults(branch)
+        self._walk(counted)
+        return tuple(counted.labels)
 
     def dimensions(self) -> int:
         """Parameters of the branch that has most; criteria make no difference."""

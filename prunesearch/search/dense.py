@@ -1,0 +1,71 @@
+"""The dense reference: measured once per study, before anything else."""
+
+from __future__ import annotations
+
+from time import perf_counter
+
+from prunesearch.engines.base import Engine
+from prunesearch.errors import EnvironmentFailure, TaskError
+from prunesearch.results import DenseReference, Result
+from prunesearch.search import events
+from prunesearch.search.events import Listener
+from prunesearch.search.judge import unusable
+from prunesearch.search.planner import dense_job
+from prunesearch.search.signals import StopFlag
+from prunesearch.spec import StudySpec
+from prunesearch.store import Store
+
+_LOSSES = 2
+_ELSEWHERE = ("out of memory", "CUDA", "died", "killed")
+
+
+def dense_reference(
+    spec: StudySpec, store: Store, engine: Engine, epochs: int, flag: StopFlag, emit: Listener
+) -> tuple[DenseReference, float]:
+    """The dense reference of a study, from the store or measured now, and the seconds that measuring took.
+
+    Raises:
+        TaskError: the dense network could not be trained or gave no usable figures.
+        EnvironmentFailure: memory or workers gave out.
+        Interrupted: a signal came.
+    """
+    known = store.study(spec.name)
+    if known.dense is not None:
+        emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
+        return known.dense, 0.0
+    emit(events.DenseStarted())
+    began = perf_counter()
+    dense = _reference(_measured(spec, engine, epochs, flag), spec)
+    seconds = perf_counter() - began
+    known = store.study(spec.name)
+    if known.dense is not None:  # another driver was faster, and all latencies refer to one dense network
+        emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
+        return known.dense, seconds
+    store.set_dense(spec.name, dense, seconds)
+    emit(events.DenseDone(dense, measured=True, seconds=seconds))
+    return dense, seconds
+
+
+def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag) -> Result:
+    lost = ""
+    for _ in range(_LOSSES):
+        engine.submit(dense_job(epochs, spec.seed, spec.latency))
+        outcome = None
+        while outcome is None:
+            with flag.interruptible():
+                outcome = engine.next(timeout=1.0)
+        if outcome.result is not None:
+            return outcome.result
+        lost = outcome.lost or "its worker died"
+    raise EnvironmentFailure(f"the dense network could not be trained: {lost}", "give it more memory, or fewer workers")
+
+
+def _reference(result: Result, spec: StudySpec) -> DenseReference:
+    if result.measures is None or result.state == "failed":
+        reason = result.reason or "no reason was given"
+        kind = EnvironmentFailure if any(word in reason for word in _ELSEWHERE) else TaskError
+        raise kind(f"the dense network could not be trained: {reason}", "'prunesearch check' tries the task in a few seconds")
+    wrong = unusable(result.measures, dict.fromkeys((*spec.objectives, *spec.constraints)))
+    if wrong:
+        raise TaskError(f"the dense network has no usable figures: {wrong}", "look at the task's recipe and metric")
+    return DenseReference(result.measures, result.signature, spec.latency, result.epochs, result.layers, result.report)

@@ -1,0 +1,85 @@
+"""What is tried first: the study's own `start` policies, or a few that are known to be good almost everywhere.
+
+The known ones are Zhu & Gupta's (2017) gradual cubic schedule, which on small networks keeps the dense accuracy at ten
+to thirty times fewer weights, one-shot pruning early in training, and learning-rate rewinding. They span the range from
+half to a twentieth of a network, so that the sampler starts from a front instead of from nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prunesearch.errors import DefinitionError, StudyError, bulleted
+from prunesearch.hyperparameters import UNIT_GRANULARITIES
+from prunesearch.policy import Policy
+from prunesearch.search.space import Located, SearchSpace
+from prunesearch.spec import StudySpec
+
+SHARE = 4
+"""At most every so many trials one of the known policies is tried."""
+
+_BEGIN, _RAMP = 0.1, 0.5  # shares of the epochs: first cut, and length of the ramp
+
+_GRADUAL = {"schedule_type": "magnitude_percentage", "function": "gradual", "scope": "global", "criterion": "l1", "ramp": "cubic"}
+_ONCE = {"schedule_type": "magnitude_percentage", "function": "one_shot_static", "scope": "layer", "criterion": "l1"}
+_REWIND = {"schedule_type": "rewind_pruning", "scope": "global", "criterion": "l1", "threshold_step": 0.05, "eps": 0.01}
+
+_KNOWN: tuple[tuple[str, Mapping[str, Any]], ...] = (
+    ("units", {**_GRADUAL, "threshold": 0.5}),
+    ("weight", {**_GRADUAL, "threshold": 0.9}),
+    ("units", {**_GRADUAL, "threshold": 0.75}),
+    ("weight", {**_GRADUAL, "threshold": 0.95}),
+    ("units", {**_GRADUAL, "threshold": 0.9}),
+    ("weight", {**_ONCE, "threshold": 0.8}),
+    ("units", {**_ONCE, "threshold": 0.5}),
+    ("weight", {**_REWIND, "threshold": 0.8}),
+)
+
+
+def start_policies(spec: StudySpec, space: SearchSpace) -> tuple[Located, ...]:
+    """The policies that are tried first, each once.
+
+    Raises:
+        StudyError: one of the study's own is not valid or not in the space; with everything that is wrong.
+    """
+    return _distinct(_own(spec, space) if spec.start else known_good(space, spec.trials))
+
+
+def _own(spec: StudySpec, space: SearchSpace) -> list[Located]:
+    found, problems = [], []
+    for index, given in enumerate(spec.start):
+        try:
+            found.append(space.locate(_policy(given, space)))
+        except DefinitionError as error:
+            problems.append(f"start[{index}]: {error.message.removeprefix('policy: ')}")
+    if problems:
+        raise StudyError(f"study '{spec.name}': {bulleted(problems)}", "change these policies, or widen the space")
+    return found
+
+
+def _policy(given: Mapping[str, Any], space: SearchSpace) -> Policy:
+    """A start policy with what it leaves open; one that was made for another number of epochs is rescaled."""
+    epochs = given.get("epochs", space.epochs)
+    if epochs != space.epochs:
+        return Policy.parse(given).rescaled(space.epochs)
+    return Policy.parse(space.filled(given))
+
+
+def known_good(space: SearchSpace, trials: int) -> list[Located]:
+    """Known policies, moved into the space where they lie outside; at most a quarter as many as trials, at least one."""
+    words = {branch["granularity"] for branch in space.branches}
+    units = [g for g in reversed(UNIT_GRANULARITIES) if g in words][:1]  # `unit` covers neurons and filters
+    of_kind = {"units": units, "weight": sorted(words & {"weight"})}
+    found = [_placed({**fields, "granularity": g}, space) for kind, fields in _KNOWN for g in of_kind[kind]]
+    return list(_distinct(found))[: max(1, trials // SHARE)]
+
+
+def _placed(fields: Mapping[str, Any], space: SearchSpace) -> Located:
+    """The policy of the space that is nearest, its epochs set for the space's N."""
+    epochs = {"epoch_threshold": int(_BEGIN * space.epochs + 0.5), "converge_over": int(_RAMP * space.epochs + 0.5)}
+    return space.locate(space.nearest({**epochs, **fields}))
+
+
+def _distinct(found: Iterable[Located]) -> tuple[Located, ...]:
+    return tuple({located.policy.digest: located for located in found}.values())
