@@ -58,7 +58,7 @@ def parse_reference(ref: str) -> Reference:
         return Reference("arrays", source, what or "mlp")
     if source.endswith(".py"):
         return Reference("python", source, _function(ref, what))
-    if source.endswith(("/", os.sep)) or Path(source).is_dir():
+    if source.endswith(("/", os.sep)) or (source and _is_plain_folder(Path(source))):
         return _folder(ref, source, what)
     if what:
         return Reference("python", source, _function(ref, what))
@@ -104,6 +104,11 @@ def _made(found: Reference, data_dir: str | None, seed: int, download: bool | No
             from prunesearch.tasks.userfile import user_task
 
             return user_task(found.source, found.what, data_dir=data_dir, seed=seed)
+
+
+def _is_plain_folder(path: Path) -> bool:
+    """Whether a folder is there, and is not a Python package."""
+    return path.is_dir() and not (path / "__init__.py").is_file()
 
 
 def _function(ref: str, name: str) -> str:

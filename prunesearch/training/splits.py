@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -124,7 +125,7 @@ def _indices(targets: Any, count: int, fraction: float, seed: int) -> tuple[torc
     Raises:
         TaskError: one of the two would be empty.
     """
-    wanted = max(1, round(count * fraction))
+    wanted = max(1, math.ceil(count * fraction - 1e-9))
     if count - wanted < 1:
         raise TaskError(f"{count} examples are too few to hold {fraction:g} of them out", "give val= and test= yourself")
     labels = _labels(targets, count, wanted)
