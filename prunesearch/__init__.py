@@ -18,21 +18,50 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunesearch.api import (
+        check,
+        dashboard,
+        doctor,
+        export,
+        front,
+        groups,
         init,
+        load,
+        run,
+        search,
+        show,
+        status,
         studies,
         studies_copy,
         studies_show,
         version,
     )
     from prunesearch.errors import PrunesearchError
+    from prunesearch.front import Front, FrontRow
     from prunesearch.policy import Policy
+    from prunesearch.pruning.session import PruningSession
     from prunesearch.spec import StudySpec
+    from prunesearch.tasks import Task
 
 __all__ = [
+    "Front",
+    "FrontRow",
     "Policy",
     "PrunesearchError",
+    "PruningSession",
     "StudySpec",
+    "Task",
+    "check",
+    "dashboard",
+    "doctor",
+    "export",
+    "front",
+    "groups",
     "init",
+    "load",
+    "run",
+    "search",
+    "show",
+    "status",
     "studies",
     "studies_copy",
     "studies_show",
@@ -42,11 +71,12 @@ __all__ = [
 _HOMES = MappingProxyType(
     {
         "Front": "prunesearch.front",
+        "FrontRow": "prunesearch.front",
         "Policy": "prunesearch.policy",
         "PruningSession": "prunesearch.pruning.session",
         "PrunesearchError": "prunesearch.errors",
         "StudySpec": "prunesearch.spec",
-        "Task": "prunesearch.tasks.task",
+        "Task": "prunesearch.tasks",
     }
 )
 """Where the classes live; everything else in `__all__` is a function of `prunesearch.api`."""

@@ -9,9 +9,12 @@ from prunesearch.api.definitions import init, studies, studies_copy, studies_sho
 from prunesearch.api.doctoring import doctor
 from prunesearch.api.reading import front, show, status
 from prunesearch.api.running import run
+from prunesearch.api.searching import search
+from prunesearch.api.serving import dashboard
 
 __all__ = [
     "check",
+    "dashboard",
     "doctor",
     "export",
     "front",
@@ -19,6 +22,7 @@ __all__ = [
     "init",
     "load",
     "run",
+    "search",
     "show",
     "status",
     "studies",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.definitions import definition
+from prunesearch.api.running import load_plugins
 from prunesearch.api.settings import data_folder
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import StoreError, StudyError, UsageError
@@ -82,7 +84,7 @@ def check(
     from prunesearch.search.space import SearchSpace
     from prunesearch.search.start import start_policies
 
-    _load_plugins(plugin)
+    load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
     spec = resolved(study, given | {"workers": workers_of(workers)}, store)
     found = rehearse(EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin)))
@@ -134,11 +136,11 @@ def groups(
     return prepare(made, ref, seed=0, device=find_device("cpu")).info.groups
 
 
-def resolved(study: str | None, given: dict[str, Any], store: str | None) -> StudySpec:
+def resolved(study: str | Path | StudySpec | None, given: dict[str, Any], store: str | None) -> StudySpec:
     """The study with what was given on the command line in place of its own.
 
     Args:
-        study: file, ready or stored study; None: a study of `given["task"]` alone.
+        study: definition, file, ready or stored study; None: a study of `given["task"]` alone.
         given: fields of the study, None where nothing was said.
         store: where stored studies are looked for.
 
@@ -151,7 +153,8 @@ def resolved(study: str | None, given: dict[str, Any], store: str | None) -> Stu
         if "task" not in said:
             raise UsageError("nothing to search was named", "give a study such as quickstart, or --task my_task.py:make_task")
         return StudySpec.parse({"name": _name_of(said["task"]), **said}, "command line")
-    return StudySpec.parse({**definition(study, store).to_dict(), **said}, study)
+    found = study if isinstance(study, StudySpec) else definition(str(study), store)
+    return StudySpec.parse({**found.to_dict(), **said}, found.name)
 
 
 def workers_of(given: str | int | None) -> int | None:
@@ -176,14 +179,6 @@ def slots(device: str) -> int:
     from prunesearch.engines.devices import usable_cores, visible_devices
 
     return usable_cores() if device.startswith("cpu") else len(visible_devices("cuda"))
-
-
-def _load_plugins(files: Sequence[str]) -> None:
-    if files:
-        from prunesearch.criteria import load_plugin
-
-        for file in files:
-            load_plugin(file)
 
 
 def _name_of(task: str) -> str:

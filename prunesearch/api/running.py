@@ -124,12 +124,21 @@ def run(
 
 def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:
     """The policy as given, or from its file; plug-ins first, for it may use their criteria."""
-    if plugin:
+    load_plugins(plugin)
+    return policy if isinstance(policy, Policy) else Policy.load(policy)
+
+
+def load_plugins(files: Sequence[str]) -> None:
+    """Make criteria of one's own known. Imports torch where there are any.
+
+    Raises:
+        UsageError: a file does not load.
+    """
+    if files:
         from prunesearch.criteria import load_plugin
 
-        for file in plugin:
+        for file in files:
             load_plugin(file)
-    return policy if isinstance(policy, Policy) else Policy.load(policy)
 
 
 def check_groups(policy: Policy, info: TaskInfo) -> None:

@@ -8,6 +8,7 @@ from prunesearch import api
 from prunesearch.cli import show, work
 from prunesearch.cli.build import adapted, command, help_text
 from prunesearch.cli.options import Spelling
+from prunesearch.cli.searching import searched, watched
 
 FILE = Spelling(str, metavar="FILE")
 FOLDER = Spelling(str, metavar="DIR")
@@ -35,14 +36,16 @@ def build() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     command(made, api.init, show.started, own={"to": FOLDER}, formats=False)
+    command(made, api.check, work.checked)
+    command(made, api.search, searched, around=watched)
     made.add_typer(_studies(), name="studies")
     command(made, api.status, show.status)
     command(made, api.front, show.front)
     command(made, api.show, show.shown)
-    command(made, api.check, work.checked)
     command(made, api.groups, work.groups)
     command(made, api.run, work.ran)
     command(made, api.export, work.exported, formats=False)
+    command(made, api.dashboard, work.served, formats=False, around=work.serving)
     command(made, api.doctor, work.findings)
     command(made, api.version, show.version, formats=False)
     return made

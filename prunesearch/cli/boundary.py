@@ -8,11 +8,8 @@ from collections.abc import Sequence
 
 import typer
 
-from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.cli.console import INTERRUPTED, Talk, pipe_closed
 from prunesearch.errors import PrunesearchError, mask_secrets
-
-INTERRUPTED = 130
-"""What shells report for SIGINT."""
 
 
 def guarded(argv: Sequence[str]) -> int:

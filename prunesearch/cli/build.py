@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.cli.console import INTERRUPTED, Talk, pipe_closed
 from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spelling, annotated
 
 
@@ -63,6 +64,9 @@ def adapted(
             show(around(function, context) if around else function(**given), context)
         except BrokenPipeError:
             raise typer.Exit(pipe_closed()) from None
+        except KeyboardInterrupt:
+            context.talk.say("stopped")
+            raise typer.Exit(INTERRUPTED) from None
 
     parameters = _parameters(function, own or {}, formats=formats, bare=bare)
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -99,3 +103,19 @@ def help_text(function: Callable[..., Any]) -> str:
             break
         kept.append(" ".join(paragraph.split("\n")))
     return "\n\n".join(kept)
+
+
+def command_line(name: str, given: Mapping[str, Any]) -> str:
+    """The command line that says `given`; what is not set is left out."""
+    words = ["prunesearch", name]
+    for key, value in given.items():
+        flags = SPELLINGS[key].flags
+        if not flags:
+            words += [str(value)] if value is not None else []
+        elif value is True:
+            words.append(flags[0])
+        elif isinstance(value, list | tuple):
+            words += [w for v in value for w in (flags[0], str(v))]
+        elif value not in (None, False):
+            words += [flags[0], str(value)]
+    return shlex.join(words)

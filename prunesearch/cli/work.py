@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 
 import typer
@@ -64,6 +66,17 @@ def exported(folder: str, context: Context) -> None:
 def _bundle(folder: str, context: Context) -> None:
     context.talk.say("policy.yaml, model.safetensors, architecture.json and card.md are in it")
     context.talk.command(f"cat {shlex.quote(folder)}/card.md", "figures, and how to load it")
+
+
+def serving(dashboard: Callable[..., None], context: Context) -> None:
+    """Serve until Ctrl-C, which is how it is meant to end."""
+    with suppress(KeyboardInterrupt):
+        dashboard(**context.given, listener=lambda url: context.talk.say(f"{url}  (Ctrl-C ends it)"))
+
+
+def served(_nothing: None, context: Context) -> None:
+    """The dashboard was closed."""
+    context.talk.say("closed")
 
 
 def findings(found: list[Finding], context: Context) -> None:

@@ -55,13 +55,22 @@ def maximizes(front: Front) -> bool:
     return front.directions.get("accuracy", "maximize") == "maximize"
 
 
-def finding(front: Front) -> str:
-    """One sentence that says what was found: the smallest policy within one point of dense, else the knee.
+def told(front: Front) -> FrontRow:
+    """The row that is worth a sentence: the smallest within one point of dense, else the knee.
 
     Raises:
         InfeasibleError: the front is empty.
     """
-    row = smallest_within(front) or front.knee()
+    return smallest_within(front) or front.knee()
+
+
+def finding(front: Front) -> str:
+    """One sentence that says what was found.
+
+    Raises:
+        InfeasibleError: the front is empty.
+    """
+    row = told(front)
     if front.dense is None:
         return f"trial {row.trial}: {number(row.measures.accuracy)} with {number(row.measures.params)} parameters: {did(row)}"
     return f"{versus(compare(row.measures, front.dense, maximize=maximizes(front)))}: trial {row.trial}, {did(row)}"
@@ -89,8 +98,7 @@ def points_words(points: float) -> str:
 
 
 def _faster(measures: Measures, dense: Measures) -> float | None:
-    if measures.latency_ratio:
-        return 1 / measures.latency_ratio
+    """By the settled latencies: ratios that noise cannot tell apart are one in them, unlike in `latency_ratio`."""
     if measures.latency_ms and dense.latency_ms:
         return dense.latency_ms / measures.latency_ms
     return None

@@ -12,7 +12,6 @@ from prunesearch.results import Measures
 from prunesearch.search.events import (
     DenseDone,
     DenseStarted,
-    Duplicate,
     Event,
     FrontChanged,
     SearchEnded,
@@ -22,6 +21,9 @@ from prunesearch.search.events import (
     TrialStarted,
     Warned,
 )
+
+News = Event | Front
+"""What a search tells: its events, and at the beginning the front that the study has already."""
 
 
 @dataclass(frozen=True)
@@ -62,17 +64,12 @@ class Progress:
     began: float | None = None
     ended: SearchEnded | None = None
 
-    @classmethod
-    def of(cls, front: Front | None) -> Progress:
-        """The state before a search, with the front of what the study has already."""
-        if front is None:
-            return cls()
-        known = {row.trial: row.measures for row in front}
-        return cls(front=front.trials, hypervolume=front.recorded, known=known, dense=front.dense)
-
-    def after(self, event: Event, now: float) -> Progress:
+    def after(self, event: News, now: float) -> Progress:
         """The state after an event that came at `now`."""
         match event:
+            case Front():
+                known = {row.trial: row.measures for row in event}
+                return replace(self, front=event.trials, hypervolume=event.recorded, known=known, dense=event.dense)
             case SearchStarted():
                 up = event.objectives.get("accuracy", "maximize") == "maximize"
                 return replace(self, study=event.study, total=event.total, done=event.done, before=event.done, maximize=up)
@@ -140,7 +137,7 @@ class Progress:
         return replace(self, running=self.running - {trial}, done=max(done, self.done))
 
 
-def line_of(event: Event, state: Progress) -> str | None:
+def line_of(event: News, state: Progress) -> str | None:
     """One line about an event, for a pipe; None for what needs no line. `state` is that after the event."""
     match event:
         case SearchStarted():
@@ -158,8 +155,6 @@ def line_of(event: Event, state: Progress) -> str | None:
         case FrontChanged():
             volume = "" if event.hypervolume is None else f", hypervolume {event.hypervolume:.4f}"
             return f"{_count(state)} front: {len(event.members)}{volume}"
-        case Duplicate():
-            return None
         case Warned():
             return f"warning: {event.text}" + (f" ({event.hint})" if event.hint else "")
     return None

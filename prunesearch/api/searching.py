@@ -1,0 +1,102 @@
+"""`search`: from a study's name to its front."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+from prunesearch.api.about import version
+from prunesearch.api.arguments import documented
+from prunesearch.api.checking import resolved, workers_of
+from prunesearch.api.choosing import stored_front
+from prunesearch.api.naming import TaskLike, named
+from prunesearch.api.running import load_plugins
+from prunesearch.api.settings import data_folder, store_url
+from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.front import Front
+from prunesearch.spec import StudySpec
+
+if TYPE_CHECKING:
+    from prunesearch.report.progress import News
+    from prunesearch.store import Store
+
+
+@documented
+def search(
+    study: str | Path | StudySpec | None = None,
+    *,
+    task: TaskLike | None = None,
+    name: str | None = None,
+    as_: str | None = None,
+    trials: int | None = None,
+    more: int | None = None,
+    timeout: float | None = None,
+    seed: int | None = None,
+    epochs: int | None = None,
+    workers: str | int | None = None,
+    engine: str | None = None,
+    device: str | None = None,
+    sampler: str | None = None,
+    store: str | None = None,
+    data_dir: str | None = None,
+    keep: Literal["front", "all", "none"] = "front",
+    artifacts: str | None = None,
+    dry_run: bool = False,
+    plugin: Sequence[str] = (),
+    listener: Callable[[News], None] | None = None,
+) -> Front:
+    """Search for pruning policies until the study has its trials; the same command goes on where it was stopped.
+
+    Ctrl-C and SIGTERM end it cleanly: what is finished stays in the store, and the front so far is returned.
+
+    Returns:
+        The Pareto front of all trials of the study.
+
+    Raises:
+        UsageError: neither a study nor a task was named.
+        StudyError: there is no such study, it is not valid, or the stored one was defined otherwise.
+        TaskError: the task does not load, or its dense network cannot be trained.
+        StoreError: the store cannot be read and written.
+        InfeasibleError: all trials ended and none is feasible.
+        EnvironmentFailure: data, device or memory is missing, or all trials failed.
+    """
+    from prunesearch.search.driver import run_search
+
+    load_plugins(plugin)
+    ref, own = (None, None) if task is None else named(task)
+    given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
+    given |= {"task": ref, "name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
+    spec = resolved(study, given, store)
+    if own is not None and engine is None and not dry_run:
+        spec = spec.model_copy(update={"engine": "serial"})
+    how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin))
+    with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
+        if listener:
+            _tell_known(opened, spec.name, listener)
+        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=artifacts)
+    return found.front
+
+
+@contextmanager
+def _opened(store: str | None, *, dry_run: bool) -> Iterator[Store]:
+    """The store for writing; for a rehearsal one that is thrown away."""
+    from prunesearch.store import Store
+
+    if not dry_run:
+        with Store.open(store_url(store), write=True, code_version=version()) as opened:
+            yield opened
+        return
+    with TemporaryDirectory(prefix="prunesearch-dry-") as folder:
+        url = f"sqlite:///{Path(folder) / 'rehearsal.db'}"
+        with Store.open(url, write=True, code_version=version()) as opened:
+            yield opened
+
+
+def _tell_known(store: Store, study: str, listener: Callable[[News], None]) -> None:
+    """The front that the study has already, as the first news."""
+    for record in store.studies():
+        if record.name == study:
+            listener(stored_front(store, record))

@@ -1,0 +1,106 @@
+"""The command `search`: a display while it runs; then the front, what was found, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from prunesearch.cli.build import Context, command_line
+from prunesearch.cli.formats import emit
+from prunesearch.cli.live import Watch
+from prunesearch.errors import mask_secrets
+from prunesearch.front import Front
+from prunesearch.report.findings import finding, told
+from prunesearch.report.progress import Progress
+from prunesearch.report.tables import front_csv, front_table
+from prunesearch.report.words import duration, percent
+
+CODES = {"interrupt": 130, "terminate": 143}
+"""How a search that was stopped ends: what shells report for SIGINT and SIGTERM."""
+WHY = {
+    "interrupt": "stopped",
+    "terminate": "stopped",
+    "timeout": "the time is up",
+    "exhausted": "the space holds no more policies",
+}
+
+
+@dataclass(frozen=True)
+class Searched:
+    """A front, and how the search that found it ended."""
+
+    front: Front
+    state: Progress
+
+
+def watched(search: Callable[..., Front], context: Context) -> Searched:
+    """Search with a display."""
+    watch = Watch(context.talk)
+    with watch.showing():
+        front = search(**context.given, listener=watch.hear)
+    return Searched(front, watch.state)
+
+
+def searched(found: Searched, context: Context) -> None:
+    """The front, what was found, and what to type next; the exit code says whether somebody stopped it."""
+    front, ended = found.front, found.state.ended
+    if front.rows or context.format != "table":
+        emit(context.format, front_table(front), front.to_dict, front_csv(front))
+    _told(found, context)
+    if ended and ended.stopped in CODES:
+        raise typer.Exit(CODES[ended.stopped])
+
+
+def _told(found: Searched, context: Context) -> None:
+    """The talk after a search."""
+    talk, front, ended = context.talk, found.front, found.state.ended
+    if front.rows:
+        talk.say(f"{finding(front)}.", style="bold")
+    if ended:
+        talk.say(_ending(found.state))
+    if context.given["dry_run"]:
+        talk.say("a rehearsal: all figures are invented, and nothing was stored")
+        return
+    store = _store_words(context)
+    if ended and ended.done < ended.total and ended.stopped != "exhausted":
+        talk.command(_again(context, ended.total), f"goes on with the {ended.total - ended.done} trials that are left")
+    if front.rows:
+        trial = told(front).trial
+        talk.command(f"prunesearch show {front.study} --trial {trial}{store}", "all about it")
+        talk.command(f"prunesearch export {front.study} --trial {trial} --to bundle{store}", "policy, weights and card to ship")
+        talk.command(f"prunesearch dashboard {front.study}{store}", "the study in the browser")
+    if ended and ended.done >= ended.total:
+        talk.command(f"prunesearch search {front.study} --more {ended.total}{store}", "search on")
+
+
+def _ending(state: Progress) -> str:
+    ended = state.ended
+    if ended is None:
+        return ""
+    parts = [f"{ended.done} of {ended.total} trials in the store"]
+    if ended.stopped:
+        parts.insert(0, WHY.get(ended.stopped, ended.stopped))
+    if ended.done > state.before:
+        parts.append(f"{ended.done - state.before} now in {duration(ended.seconds)}")
+    if state.failed:
+        parts.append(f"{state.failed} failed")
+    if ended.overhead is not None:
+        parts.append(f"{percent(ended.overhead)} of the time neither training nor evaluation")
+    return ", ".join(parts)
+
+
+def _again(context: Context, total: int) -> str:
+    """The command that goes on: as it was given, but for a total in place of `--more`."""
+    given: dict[str, Any] = {k: v for k, v in context.given.items() if k != "more"}
+    if context.given.get("more"):
+        given["trials"] = total
+    return mask_secrets(command_line("search", given))
+
+
+def _store_words(context: Context) -> str:
+    given = context.given.get("store")
+    return f" --store {shlex.quote(mask_secrets(given))}" if given else ""
