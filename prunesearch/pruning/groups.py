@@ -13,6 +13,7 @@ from torch_pruning.ops import OPTYPE
 
 from prunesearch.criteria.base import Role
 from prunesearch.errors import TaskError, did_you_mean
+from prunesearch.pruning.gradients import seeded
 from prunesearch.pruning.outlets import PRODUCERS, output_layers
 from prunesearch.pruning.probe import first_line, verified
 from prunesearch.pruning.structure import (
@@ -47,15 +48,16 @@ def find_groups(model: nn.Module, example_input: Any, *, spare: Iterable[str] = 
     Raises:
         TaskError: a glob in `spare` matches nothing, or the network does not run on its example input.
     """
-    network = _private_copy(model)
-    weights = _weight_groups(network, _outlets(network, example_input))
-    units = _unit_groups(network, example_input)
-    globs = tuple(spare)
-    every: list[Group] = [*weights, *units]
-    for glob in globs:
-        if not any(matches(g, (glob,)) for g in every):
-            raise TaskError(f"spare: '{glob}' matches no group", did_you_mean(glob, [g.name for g in every]))
-    return Groups(_sparing(weights, globs), verified(network, example_input, _sparing(units, globs)))
+    with seeded(model, 0):  # dropout and the like draw from the global generators, which stay as they were
+        network = _private_copy(model)
+        weights = _weight_groups(network, _outlets(network, example_input))
+        units = _unit_groups(network, example_input)
+        globs = tuple(spare)
+        every: list[Group] = [*weights, *units]
+        for glob in globs:
+            if not any(matches(g, (glob,)) for g in every):
+                raise TaskError(f"spare: '{glob}' matches no group", did_you_mean(glob, [g.name for g in every]))
+        return Groups(_sparing(weights, globs), verified(network, example_input, _sparing(units, globs)))
 
 
 def _private_copy(model: nn.Module) -> nn.Module:
@@ -130,7 +132,7 @@ def _unseen(network: nn.Module, layer: str) -> str:
     owner = network.get_submodule(layer.rpartition(".")[0])
     if isinstance(owner, nn.MultiheadAttention):
         return "it is part of a MultiheadAttention, whose parts cannot be cut one by one"
-    return "the example input does not reach it"
+    return "the network does not call it on the example input"
 
 
 def _untraced(network: nn.Module, layer: str, reason: str) -> UnitGroup:

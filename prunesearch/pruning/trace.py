@@ -12,7 +12,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 import torch_pruning
@@ -81,16 +81,25 @@ class _Classes:
 
 
 _Handler = Callable[..., Any]
-_Reached = dict[tuple[Any, _Handler], dict[int, int]]
+_Reached: TypeAlias = dict[tuple[Any, _Handler], dict[int, int]]
 
 
 @dataclass(frozen=True)
 class _Traced:
-    """A traced network: Torch-Pruning's graph, names of modules and parameters, and the layers that make the output."""
+    """A traced network.
+
+    Args:
+        graph: Torch-Pruning's graph.
+        names: of modules and parameters.
+        finals: the layers that make the output.
+        limit: channels that no tensor between layers has: twice the largest dimension of any parameter, for halves of
+            a layer's outputs may be read by different layers.
+    """
 
     graph: Any
     names: dict[Any, str]
     finals: set[str]
+    limit: int
 
     def name(self, node: Any) -> str | None:
         """The name of what stands behind a node; None for operations."""
@@ -122,7 +131,8 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
         parameter.requires_grad_(parameter.is_floating_point())
     graph = _fullest_graph(model, example)
     names: dict[Any, str] = {m: n for n, m in model.named_modules()} | {p: n for n, p in model.named_parameters()}
-    traced = _Traced(graph, names, output_layers(model, example))
+    limit = 2 * max((size for p in model.parameters() for size in p.shape), default=1)
+    traced = _Traced(graph, names, output_layers(model, example), limit)
     taken: dict[tuple[str, Side], set[int]] = {}
     found = []
     for name, module in model.named_modules():
@@ -161,26 +171,35 @@ def _graph(model: nn.Module, example: Any, training: bool) -> Any:
 
 def _closure(traced: _Traced, module: nn.Module, roots: Sequence[int], taken: dict[tuple[str, Side], set[int]]) -> Closure:
     classes = _Classes(roots)
-    reached = _follow(traced.graph, module, roots, classes)
+    reached, whole = _follow(traced, module, roots, classes)
     _unite_conv_groups(traced, reached, classes)
     unit_of = classes.numbered()
     touched = [_touched(traced, node, fn, pairs, unit_of) for (node, fn), pairs in reached.items() if traced.name(node)]
-    blocked = _blocked(traced, reached) or _crossed(touched, taken)
+    lost = None if whole else "its channels are lost in a reshape that cannot be followed"
+    blocked = _blocked(traced, reached) or lost or _crossed(touched, taken)
     for item in touched:
         taken.setdefault((item.layer, item.side), set()).update(item.index)
     return Closure(max(unit_of.values()) + 1, tuple(touched), blocked)
 
 
-def _follow(graph: Any, module: nn.Module, roots: Sequence[int], classes: _Classes) -> _Reached:
-    """All channels that the roots touch, each with one root; roots that meet in a channel are united."""
-    reached: _Reached = {}
+def _follow(traced: _Traced, module: nn.Module, roots: Sequence[int], classes: _Classes) -> tuple[_Reached, bool]:
+    """All channels that the roots touch, each with one root; roots that meet in a channel are united.
+
+    A reshape that the graph misreads multiplies channels without end (a Swin transformer filled 20 GB). So the walk ends
+    where a channel lies beyond every layer's width, and the second value is False.
+    """
+    graph, reached = traced.graph, _Reached()
     work = [(graph.module2node[module], graph.get_pruner_of_module(module).prune_out_channels, [_Index(r, r) for r in roots])]
     while work:
         node, fn, pairs = work.pop()
+        if not pairs:
+            continue
+        if max(pair.idx for pair in pairs) >= traced.limit:
+            return reached, False
         fresh = _absorb(reached.setdefault((node, fn), {}), pairs, classes)
         triggered = [dep for dep in node.dependencies if fresh and dep.is_triggered_by(fn)]
         work += [(dep.target, dep.handler, _mapped(dep, fresh)) for dep in triggered]
-    return reached
+    return reached, True
 
 
 def _absorb(known: dict[int, int], pairs: Iterable[_Index], classes: _Classes) -> list[_Index]:

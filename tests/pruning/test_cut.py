@@ -1,0 +1,156 @@
+"""Masked equals cut: in evaluation, over twenty training steps, and never by accident."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch_pruning
+from torch import nn
+from torch.nn import functional
+from torch.optim import SGD, Adam, Optimizer
+
+from prunesearch.pruning.cut import physical_cut
+from prunesearch.pruning.enforcing import Enforcer
+from prunesearch.pruning.groups import UnitGroup, find_groups
+from prunesearch.pruning.masks import apply_masks, build_masks
+from prunesearch.pruning.probe import TOLERANCE, prepared
+from prunesearch.pruning.running import largest_difference, outputs
+from tests.pruning.networks import NETWORKS, Network
+
+every_network = pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+
+
+def drawn(network: Network, share: float = 0.5) -> tuple[nn.Module, torch.Tensor, list[UnitGroup], dict[str, torch.Tensor]]:
+    """A redrawn float64 network, inputs, its prunable groups, and a random choice of what goes."""
+    plain = network.make()
+    groups = [g for g in find_groups(plain, network.example()).units if g.info.spared is None]
+    generator = torch.Generator().manual_seed(1)
+    model, inputs = prepared(plain, network.example(), generator)
+    gone = {}
+    for group in groups:
+        gone[group.name] = torch.zeros(group.info.size, dtype=torch.bool)
+        gone[group.name][torch.randperm(group.info.size, generator=generator)[: int(group.info.size * share)]] = True
+    return model, inputs, groups, gone
+
+
+def masked_copy(model: nn.Module, groups: list[UnitGroup], gone: dict[str, torch.Tensor]) -> nn.Module:
+    model = copy.deepcopy(model)
+    apply_masks(model, build_masks(dict(model.named_parameters()), groups, gone))
+    return model
+
+
+def cut_copy(model: nn.Module, groups: list[UnitGroup], gone: dict[str, torch.Tensor]) -> nn.Module:
+    model = copy.deepcopy(model)
+    physical_cut(model, groups, gone)
+    return model
+
+
+@every_network
+def test_masked_equals_cut_and_masking_matters(network: Network) -> None:
+    model, inputs, groups, gone = drawn(network)
+    masked = outputs(masked_copy(model, groups, gone), inputs)
+    assert largest_difference(masked, outputs(cut_copy(model, groups, gone), inputs)) <= 1e-12
+    assert largest_difference(masked, outputs(model, inputs)) > 1e-3
+
+
+@every_network
+def test_masked_equals_cut_in_float32(network: Network) -> None:
+    model, inputs, groups, gone = drawn(network)
+    model, inputs = model.float(), inputs.float()
+    masked = outputs(masked_copy(model, groups, gone), inputs)
+    assert largest_difference(masked, outputs(cut_copy(model, groups, gone), inputs)) <= 1e-5
+
+
+@every_network
+def test_a_wrong_cut_is_seen(network: Network) -> None:
+    """Another unit than the masked one is cut, in one group after the other."""
+    model, inputs, groups, gone = drawn(network, 0.4)
+    masked = outputs(masked_copy(model, groups, gone), inputs)
+    for group in groups:
+        wrong = gone | {group.name: gone[group.name].roll(1)}
+        if not torch.equal(wrong[group.name], gone[group.name]):
+            assert largest_difference(masked, outputs(cut_copy(model, groups, wrong), inputs)) > 1e3 * TOLERANCE, group.name
+
+
+def test_masking_rows_alone_would_not_do() -> None:
+    model, inputs, groups, gone = drawn(NETWORKS["mlp"])
+    rows = [s for g in groups for s in g.slices if s.role == "out"]
+    masked = copy.deepcopy(model)
+    for piece in rows:
+        lost = next(gone[g.name] for g in groups if piece in g.slices)
+        masked.get_parameter(piece.name).data.index_fill_(piece.dim, piece.index[lost[piece.element]], 0)
+    assert largest_difference(outputs(masked, inputs), outputs(cut_copy(model, groups, gone), inputs)) > 0.01
+
+
+def sgd(model: nn.Module) -> Optimizer:
+    return SGD(model.parameters(), lr=0.002, momentum=0.9, weight_decay=1e-3)
+
+
+def adam(model: nn.Module) -> Optimizer:
+    return Adam(model.parameters(), lr=1e-3)
+
+
+def train(model: nn.Module, optimizer: Optimizer, inputs: torch.Tensor, after_step: Callable[[], None]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    model.train()
+    for _ in range(20):
+        x = torch.randn(8, *inputs.shape[1:], generator=generator, dtype=inputs.dtype)
+        out = model(x)
+        loss = functional.mse_loss(out, torch.randn(out.shape, generator=generator, dtype=out.dtype))
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        after_step()
+
+
+@pytest.mark.parametrize("optimizer", [sgd, adam])
+@every_network
+def test_twenty_training_steps_agree(network: Network, optimizer: Callable[[nn.Module], Optimizer]) -> None:
+    model, inputs, groups, gone = drawn(network)
+    masked, cut = copy.deepcopy(model), cut_copy(model, groups, gone)
+    steps = optimizer(masked)
+    enforcer = Enforcer(masked, steps)
+    enforcer.hold(build_masks(dict(masked.named_parameters()), groups, gone))
+    train(masked, steps, inputs, enforcer.hold_weights)
+    train(cut, optimizer(cut), inputs, lambda: None)
+    assert largest_difference(outputs(masked, inputs), outputs(cut, inputs)) <= 1e-7
+    assert largest_difference(outputs(masked, inputs), outputs(masked_copy(model, groups, gone), inputs)) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["lenet5", "resnet20", "depthwise", "grouped"])
+def test_parameters_left_are_those_that_torch_pruning_leaves(name: str) -> None:
+    """The last half of every group goes: the same ratio, by another program."""
+    network = NETWORKS[name]
+    model, example = network.make(), network.example()
+    groups = [g for g in find_groups(model, example).units if g.info.spared is None]
+    gone = {g.name: torch.arange(g.info.size) >= g.info.size - g.info.size // 2 for g in groups}
+    last = [m for m in model.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1]
+    theirs = copy.deepcopy(model)
+    ignored = [m for m in theirs.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1:]
+    importance = torch_pruning.importance.MagnitudeImportance(p=1)
+    pruner = torch_pruning.pruner.BasePruner(theirs, example, importance, pruning_ratio=0.5, ignored_layers=ignored)
+    pruner.step()
+    physical_cut(model, groups, gone)
+    assert last.weight.shape[0] == ignored[0].weight.shape[0]
+    assert sum(p.numel() for p in model.parameters()) == sum(p.numel() for p in theirs.parameters())
+
+
+def test_a_cut_keeps_memory_format_frozen_parameters_and_mode() -> None:
+    model, _, groups, gone = drawn(NETWORKS["depthwise"])
+    model = model.to(memory_format=torch.channels_last).train()
+    model.get_submodule("stem").requires_grad_(False)
+    physical_cut(model, groups, gone)
+    stem, point = model.get_parameter("stem.weight"), model.get_parameter("point.weight")
+    assert stem.is_contiguous(memory_format=torch.channels_last) and not stem.is_contiguous()
+    assert (stem.requires_grad, point.requires_grad, model.training) == (False, True, True)
+    assert stem.shape == (4, 3, 3, 3)
+
+
+def test_masks_of_channels_last_weights_lie_as_the_weights_do() -> None:
+    model, _, groups, gone = drawn(NETWORKS["lenet5"])
+    parameters = dict(model.to(memory_format=torch.channels_last).named_parameters())
+    masks = build_masks(parameters, groups, gone)
+    assert all(mask.stride() == parameters[name].stride() for name, mask in masks.items())

@@ -1,0 +1,239 @@
+"""Groups: what goes together, what is spared and why, and what a policy makes of it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+import torch_pruning
+from torch import nn
+from torch.nn import functional
+
+from prunesearch.errors import PolicyError, TaskError
+from prunesearch.policy import Policy
+from prunesearch.pruning.groups import find_groups, level_of
+from tests.pruning.networks import IMAGE, NETWORKS, Network
+
+
+def policy(**fields: Any) -> Policy:
+    return Policy.parse({"epochs": 4, "granularity": "unit", **fields})
+
+
+def prunable(network: nn.Module, example: torch.Tensor) -> dict[str, int]:
+    return {g.name: g.info.size for g in find_groups(network, example).units if g.info.spared is None}
+
+
+def reasons(network: nn.Module, example: torch.Tensor) -> dict[str, str]:
+    return {g.name: g.info.spared for g in find_groups(network, example).units if g.info.spared is not None}
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_what_goes_together_is_what_was_worked_out_by_hand(network: Network) -> None:
+    assert prunable(network.make(), network.example()) == network.widths
+
+
+@pytest.mark.parametrize("name", ["mlp", "lenet5", "resnet20", "depthwise", "squeeze", "series"])
+def test_layers_are_tied_as_torch_pruning_ties_them(name: str) -> None:
+    network, example = NETWORKS[name].make(), NETWORKS[name].example()
+    ours = {frozenset(g.layers) for g in find_groups(network, example).units}
+    graph = torch_pruning.DependencyGraph().build_dependency(network, (example,), verbose=False)
+    names = {module: name for name, module in network.named_modules()}
+    theirs = set()
+    for group in graph.get_all_groups():
+        out = {d.target.module for d, _ in group if graph.is_out_channel_pruning_fn(d.handler)}
+        theirs.add(frozenset(names[m] for m in out if isinstance(m, nn.Linear | nn.modules.conv._ConvNd)))
+    assert ours == theirs
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_parameters_of_a_group_are_those_that_a_cut_of_all_of_it_takes(network: Network) -> None:
+    for group in find_groups(network.make(), network.example()).units:
+        taken: dict[str, torch.Tensor] = {}
+        parameters = dict(network.make().named_parameters())
+        for piece in group.slices:
+            mask = taken.setdefault(piece.name, torch.ones_like(parameters[piece.name], requires_grad=False))
+            mask.index_fill_(piece.dim, piece.index, 0)
+        assert group.info.params == sum(int((mask == 0).sum()) for mask in taken.values())
+        assert set(group.info.members) == set(taken)
+
+
+def test_the_network_and_the_generators_are_left_alone() -> None:
+    network = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Dropout(), nn.Linear(6, 2)).train()
+    network[0].weight.requires_grad_(False)
+    before, state = copy.deepcopy(network.state_dict()), torch.get_rng_state()
+    find_groups(network, torch.randn(4, 4, generator=torch.Generator().manual_seed(0)))
+    assert torch.equal(state, torch.get_rng_state())
+    assert network.training and not network[0].weight.requires_grad and not network[0]._forward_hooks
+    assert all(torch.equal(before[name], tensor) for name, tensor in network.state_dict().items())
+
+
+class Foreign(nn.Module):
+    """A small network around one foreign habit."""
+
+    def __init__(self, habit: str) -> None:
+        super().__init__()
+        self.habit = habit
+        self.conv = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm: nn.Module = {"layer_norm": nn.LayerNorm([8, 8, 8]), "group_norm": nn.GroupNorm(2, 8)}.get(habit, nn.Identity())
+        self.unused = nn.Linear(2, 2)
+        self.hidden = nn.Linear(8 * 64, 10)
+        self.fc = nn.Linear(10, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(self.norm(self.conv(x)))
+        match self.habit:
+            case "shuffle":
+                y = y.view(-1, 2, 4, 8, 8).transpose(1, 2).reshape(-1, 8, 8, 8)
+            case "softmax":
+                y = y.softmax(1)
+            case "fixed view":
+                y = y.reshape(-1, 8 * 64)
+            case "input":
+                y = torch.cat([y[:, :3] + x, y[:, 3:]], 1)
+        out: torch.Tensor = self.fc(functional.relu(self.hidden(y.flatten(1))))
+        return out
+
+
+FOREIGN = {
+    "layer_norm": "its channels pass norm (LayerNorm), which mixes channels",
+    "group_norm": "its channels pass norm (GroupNorm), which mixes channels",
+    "softmax": "something mixes its channels",
+    "fixed view": "a cut fails: mat1 and mat2 shapes",
+    "shuffle": "its channels are lost in a reshape that cannot be followed",
+    "input": "a cut fails: mat1 and mat2 shapes",
+}
+
+
+@pytest.mark.parametrize(("habit", "reason"), FOREIGN.items())
+def test_what_cannot_be_cut_is_spared_with_the_reason_and_the_rest_is_not(habit: str, reason: str) -> None:
+    network, example = Foreign(habit), torch.randn(2, *IMAGE)
+    assert reason in reasons(network, example)["conv"]
+    assert reasons(network, example)["unused"] == "the network does not call it on the example input"
+    assert prunable(network, example) == {"hidden": 10}
+
+
+def test_what_cannot_be_traced_leaves_weights_and_the_reason() -> None:
+    class Shuffled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            with torch.no_grad():
+                out: torch.Tensor = self.fc2(self.fc1(x))
+            return out
+
+    groups = find_groups(Shuffled(), torch.randn(2, 4))
+    assert [g.name for g in groups.weights if g.info.spared is None] == ["fc1"]
+    with pytest.raises(PolicyError, match="nothing is left to prune") as error:
+        groups.chosen(policy(granularity="neuron"))
+    assert "fc1: the network cannot be traced" in str(error.value) or "fc1: the network does not call" in str(error.value)
+
+
+def test_auxiliary_heads_that_only_training_has_are_outputs_too() -> None:
+    class Auxiliary(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head, self.side = nn.Linear(5, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            x = functional.relu(self.body(x))
+            return (self.head(x), self.side(x)) if self.training else self.head(x)
+
+    groups = find_groups(Auxiliary(), torch.randn(4, 5))
+    assert {g.name for g in groups.units if g.info.spared} == {"head", "side"}
+    assert {g.name for g in groups.weights if g.info.spared} == {"head", "side"}
+    body = next(g for g in groups.units if g.name == "body")
+    assert {s.layer for s in body.shares if s.side == "in"} == {"head", "side"}
+
+
+def test_tied_weights_are_not_cut() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2, self.fc3 = nn.Linear(6, 6, bias=False), nn.Linear(6, 6, bias=False), nn.Linear(6, 2)
+            self.fc2.weight = self.fc1.weight
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.fc3(torch.relu(self.fc2(torch.relu(self.fc1(x)))))
+            return out
+
+    groups = find_groups(Tied(), torch.randn(2, 6))
+    assert {g.info.spared for g in groups.units} == {
+        "fc1.weight and fc2.weight are one tensor",
+        "its units are the network's outputs",
+    }
+    assert [g.name for g in groups.weights] == ["fc1", "fc3"]
+
+
+def test_a_network_that_does_not_run_says_so() -> None:
+    with pytest.raises(TaskError, match="does not run on its example input: mat1 and mat2"):
+        find_groups(nn.Linear(3, 2), torch.randn(2, 4))
+
+
+def test_the_task_spares_by_glob_and_a_wrong_glob_is_an_error() -> None:
+    network = NETWORKS["lenet5"]
+    groups = find_groups(network.make(), network.example(), spare=["conv*"])
+    assert {info.spared for info in groups.infos if info.name.startswith("conv")} == {"spared by the task"}
+    with pytest.raises(TaskError, match="spare: 'cnv1' matches no group") as error:
+        find_groups(network.make(), network.example(), spare=["cnv1"])
+    assert error.value.hint == "did you mean 'conv1'?"
+
+
+CHOSEN = [
+    ({"granularity": "weight"}, ["conv1", "conv2", "fc1"]),
+    ({"granularity": "weight", "prune_output_layer": True}, ["conv1", "conv2", "fc1", "fc2"]),
+    ({"granularity": "neuron"}, ["fc1"]),
+    ({"granularity": "filter"}, ["conv1", "conv2"]),
+    ({"granularity": "unit"}, ["conv1", "conv2", "fc1"]),
+    ({"granularity": "unit", "spare": ["conv[1]"]}, ["conv2", "fc1"]),
+    ({"granularity": "unit", "only": ["conv*"]}, ["conv1", "conv2"]),
+    ({"granularity": "weight", "only": ["conv*"], "spare": ["conv2"]}, ["conv1"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "names"), CHOSEN)
+def test_which_groups_a_policy_prunes(fields: dict[str, Any], names: list[str]) -> None:
+    network = NETWORKS["lenet5"]
+    assert [g.name for g in find_groups(network.make(), network.example()).chosen(policy(**fields))] == names
+
+
+REFUSED = [
+    ({"spare": ["fc7"]}, "spare: 'fc7' matches no group"),
+    ({"only": ["head.*"]}, "only: 'head.*' matches no group"),
+    ({"scope": "ratios", "ratio": {"default": 0.5, "conv3": 0.2}}, "ratio.conv3: matches no group"),
+    ({"scope": "ratios", "ratio": {"default": 0.5, "fc2": 0.2}}, "ratio.fc2: names only what is not pruned"),
+    ({"only": ["fc2"]}, "nothing is left to prune"),
+    ({"spare": ["*"]}, "nothing is left to prune"),
+    ({"round_to": 32}, r"round_to: 32 is more than the width of conv1 \(20\)"),
+    ({"prune_output_layer": True}, "outputs of the network cannot be removed"),
+    ({"criterion": "bn_scale"}, "no norm stands behind conv1, conv2, fc1"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED, ids=[m for _, m in REFUSED])
+def test_what_does_not_fit_the_network_is_refused(fields: dict[str, Any], message: str) -> None:
+    network = NETWORKS["lenet5"]
+    with pytest.raises(PolicyError, match=message):
+        find_groups(network.make(), network.example()).chosen(policy(**fields))
+
+
+def test_a_granularity_that_the_network_does_not_have_is_refused() -> None:
+    network = NETWORKS["mlp"]
+    with pytest.raises(PolicyError, match="granularity 'filter': nothing is left to prune; the network has no such group"):
+        find_groups(network.make(), network.example()).chosen(policy(granularity="filter"))
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("layer1.0.conv1", 0.1), ("layer1.0.conv2", 0.2), ("layer1.1.conv1", 0.3), ("layer2.0.conv1", 0.4), ("fc", 0.5)],
+)
+def test_the_exact_name_wins_then_the_longest_glob_then_the_default(name: str, level: float) -> None:
+    ratio = {"default": 0.5, "layer*": 0.4, "layer1.*": 0.3, "layer1.0.*": 0.2, "layer1.0.conv1": 0.1}
+    assert level_of(name, ratio) == level
+
+
+def test_without_a_default_the_rest_is_not_pruned() -> None:
+    assert level_of("fc", {"conv*": 0.5}) == 0.0
