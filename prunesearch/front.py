@@ -298,12 +298,10 @@ class Front:
         try:
             conditions = parse_where(text)
         except ValueError as error:
-            raise UsageError(f"--where: {error}") from None
+            raise UsageError(f"where: {error}") from None
         relative = [c for c in conditions if c.relative]
         if relative and self.dense is None:
-            raise UsageError(
-                f"--where: '{relative[0]}' needs the dense network, which was not measured", "write an absolute bound"
-            )
+            raise UsageError(f"where: '{relative[0]}' needs the dense network, which was not measured", "write an absolute bound")
         return conditions
 
     def _holds(self, condition: Constraint, row: FrontRow) -> bool:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import optuna
 import pytest
 from sqlalchemy import make_url, text
 from sqlalchemy.exc import OperationalError
@@ -17,6 +18,7 @@ from sqlalchemy.exc import OperationalError
 from prunesearch.errors import NewerSchemaError, StoreError
 from prunesearch.store import SCHEMA_VERSION, Store
 from prunesearch.store.connect import told
+from prunesearch.store.optuna_storage import close_storage, optuna_storage
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -129,10 +131,12 @@ def files(folder: Path) -> dict[str, bytes]:
     return {p.name: p.read_bytes() for p in folder.iterdir()}
 
 
-def test_reading_a_store_at_rest_changes_no_file(tmp_path: Path, sqlite_url: str, parts: Any) -> None:
+def test_reading_a_store_at_rest_changes_no_file(tmp_path: Path, sqlite_url: str, parts: Any, storages: Any) -> None:
     with Store.open(sqlite_url, write=True) as store:
         parts.fill(store)
+    close_storage(optuna_storage(sqlite_url))
     before = files(tmp_path)
+    assert optuna.get_all_study_names(storages(sqlite_url, write=False)) == []
     with Store.open(sqlite_url) as store:
         store.trial("s", 0)
         assert files(tmp_path) == before
@@ -163,9 +167,11 @@ def test_the_last_words_of_a_killed_writer_are_read(tmp_path: Path, sqlite_url: 
         assert reader.counts("s") == {"complete": 2}
 
 
-def test_reading_does_not_wait_for_a_writer(url: str, parts: Any) -> None:
+def test_reading_does_not_wait_for_a_writer(url: str, parts: Any, storages: Any) -> None:
     with Store.open(url, write=True) as store:
         parts.fill(store)
+    optuna.create_study(study_name="s", storage=storages(url))
+    driver = Store.open(url, write=True)  # a driver that reads, too
     command = [sys.executable, str(Path(__file__).with_name("workers.py")), "hold", url, "s"]
     env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=env) as writer:
@@ -173,6 +179,9 @@ def test_reading_does_not_wait_for_a_writer(url: str, parts: Any) -> None:
         begun = time.perf_counter()
         with Store.open(url) as reader:
             assert reader.study("s").code_version == "0.1.0" and len(reader.trials("s")) == 2
+        assert driver.counts("s") == {"complete": 2}
+        assert optuna.get_all_study_names(storages(url, write=False)) == ["s"]
+        driver.close()
         took = time.perf_counter() - begun
         writer.communicate("")
     assert took < 5.0 and writer.returncode == 0

@@ -90,6 +90,8 @@ def test_numbers_that_are_not_numbers_survive(store: Store, parts: Any) -> None:
     assert found.measures is not None and math.isnan(found.measures.accuracy) and found.measures.macs == 3 * 10**12
     assert found.measures.latency_ms is None
     assert found.report == {"f1": [None, 1.0]}
+    with store._engine.connect() as connection:  # NULL, so that averages in SQL leave it out
+        assert connection.execute(text("SELECT count(*), count(loss) FROM prunesearch_epochs")).one() == (2, 1)
 
 
 def test_a_failure_has_a_reason_and_no_measures(store: Store, parts: Any) -> None:
