@@ -33,7 +33,7 @@ class Layer:
         kernel: weights per pair of input and output unit.
         places: positions at which it computes each output, for one example.
         bias: whether it has biases.
-        norm: whether a norm layer with scale and shift follows.
+        norm: name of the norm layer with scale and shift that follows, empty where none does.
     """
 
     name: str
@@ -43,15 +43,21 @@ class Layer:
     kernel: int = 1
     places: int = 1
     bias: bool = True
-    norm: bool = False
+    norm: str = ""
 
     def weights(self, widths: Widths) -> int:
         """Elements of its weight tensor."""
         return widths[self.inputs] * widths[self.outputs] * self.kernel
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Its parameter tensors, those of its norm included."""
+        norm = (f"{self.norm}.weight", f"{self.norm}.bias") if self.norm else ()
+        return (f"{self.name}.weight", *((f"{self.name}.bias",) if self.bias else ()), *norm)
+
     def params(self, widths: Widths) -> int:
-        """Elements of all its parameter tensors, those of its norm included."""
-        return self.weights(widths) + widths[self.outputs] * (self.bias + 2 * self.norm)
+        """Elements of these tensors."""
+        return self.weights(widths) + widths[self.outputs] * (self.bias + 2 * bool(self.norm))
 
 
 @dataclass(frozen=True)
@@ -83,18 +89,19 @@ class FakeNetwork:
     def _weight_groups(self) -> Iterator[GroupInfo]:
         for layer in self.layers:
             size = layer.weights(self.widths)
-            spared = "output layer" if layer.outputs == OUTPUT else None
+            spared = "it is the output layer" if layer.outputs == OUTPUT else None
             yield GroupInfo(layer.name, "weight", (f"{layer.name}.weight",), size, size, spared)
 
     def _unit_groups(self) -> Iterator[GroupInfo]:
-        for name, size in self.widths.items():
-            if name in (INPUT, OUTPUT):
-                continue
-            touching = [layer for layer in self.layers if name in (layer.inputs, layer.outputs)]
-            own = sum(layer.params(self.widths) for layer in self.layers if layer.outputs == name)
-            read = sum(layer.weights(self.widths) for layer in self.layers if layer.inputs == name and layer.outputs != name)
-            kind = next(layer.kind for layer in self.layers if layer.outputs == name)
-            yield GroupInfo(name, kind, tuple(f"{layer.name}.weight" for layer in touching), size, own + read)
+        for width, size in self.widths.items():
+            writers = [layer for layer in self.layers if layer.outputs == width]
+            readers = [layer for layer in self.layers if layer.inputs == width]
+            if writers:
+                members = [m for layer in writers for m in layer.members] + [f"{layer.name}.weight" for layer in readers]
+                params = sum(w.params(self.widths) for w in writers) + sum(r.weights(self.widths) for r in readers)
+                params -= sum(both.weights(self.widths) for both in writers if both in readers)
+                spared = "its units are the network's outputs" if width == OUTPUT else None
+                yield GroupInfo(writers[0].name, writers[0].kind, tuple(dict.fromkeys(members)), size, params, spared)
 
 
 def fake_network(task: str) -> FakeNetwork:
@@ -122,6 +129,11 @@ def _built(network: Network, shape: tuple[int, ...], classes: int) -> FakeNetwor
         case "vgg16":
             return _vgg16(shape[0], side, classes)
     raise LookupError(f"no table of layers for the network '{network.build}'")
+
+
+def _conv(name: str, inputs: str, outputs: str, side: int, norm: str, kernel: int = 9) -> Layer:
+    """A convolution without bias, with a norm behind it, at side x side places."""
+    return Layer(name, "filter", inputs, outputs, kernel, side**2, bias=False, norm=norm)
 
 
 def _mlp(sizes: tuple[int, ...], bias: bool = True) -> FakeNetwork:
@@ -158,8 +170,8 @@ def _cnn84(channels: int, side: int, classes: int) -> FakeNetwork:
 def _digits_cnn(channels: int, side: int, classes: int) -> FakeNetwork:
     return FakeNetwork(
         (
-            Layer("conv1", "filter", INPUT, "conv1", 9, side**2, bias=False, norm=True),
-            Layer("conv2", "filter", "conv1", "conv2", 9, side**2, bias=False, norm=True),
+            _conv("conv1", INPUT, "conv1", side, "norm1"),
+            _conv("conv2", "conv1", "conv2", side, "norm2"),
             Layer("fc1", "neuron", "conv2", "fc1", (side // 2) ** 2),
             Layer("fc2", "neuron", "fc1", OUTPUT),
         ),
@@ -168,7 +180,7 @@ def _digits_cnn(channels: int, side: int, classes: int) -> FakeNetwork:
 
 
 def _resnet(blocks: int, channels: int, side: int, classes: int) -> FakeNetwork:
-    layers = [Layer("conv1", "filter", INPUT, "conv1", 9, side**2, bias=False, norm=True)]
+    layers = [_conv("conv1", INPUT, "conv1", side, "norm1")]
     widths, stream = {INPUT: channels, "conv1": 16}, "conv1"
     for stage, width in enumerate((16, 32, 64), start=1):
         side = side // 2 if stage > 1 else side
@@ -177,10 +189,10 @@ def _resnet(blocks: int, channels: int, side: int, classes: int) -> FakeNetwork:
             inner = f"{at}.conv1"
             stream = f"{at}.conv2" if stage > 1 and block == 0 else stream
             widths |= {inner: width, stream: width}
-            layers.append(Layer(inner, "filter", before, inner, 9, side**2, bias=False, norm=True))
-            layers.append(Layer(f"{at}.conv2", "filter", inner, stream, 9, side**2, bias=False, norm=True))
+            layers.append(_conv(inner, before, inner, side, f"{at}.norm1"))
+            layers.append(_conv(f"{at}.conv2", inner, stream, side, f"{at}.norm2"))
             if stream != before:
-                layers.append(Layer(f"{at}.shortcut.0", "filter", before, stream, 1, side**2, bias=False, norm=True))
+                layers.append(_conv(f"{at}.shortcut.0", before, stream, side, f"{at}.shortcut.1", kernel=1))
     layers.append(Layer("fc", "neuron", stream, OUTPUT))
     return FakeNetwork(tuple(layers), {**widths, OUTPUT: classes})
 
@@ -193,7 +205,7 @@ def _vgg16(channels: int, side: int, classes: int) -> FakeNetwork:
             side //= 2
             continue
         name = f"conv{len(layers) + 1}"
-        layers.append(Layer(name, "filter", before, name, 9, side**2, bias=False, norm=True))
+        layers.append(_conv(name, before, name, side, f"norm{len(layers) + 1}"))
         widths, before = {**widths, name: width}, name
     layers.append(Layer("fc", "neuron", before, OUTPUT))
     return FakeNetwork(tuple(layers), {**widths, OUTPUT: classes})

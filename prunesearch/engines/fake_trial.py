@@ -15,8 +15,8 @@ from fnmatch import fnmatchcase
 
 from prunesearch.engines.fake_networks import FakeNetwork
 from prunesearch.policy import Policy
-from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result
-from prunesearch.schedules import make_schedule
+from prunesearch.results import EpochRow, GroupInfo, Job, LayerRow, Measures, Result
+from prunesearch.schedules import Order, make_schedule
 
 BEST, CHANCE = 0.97, 0.1  # accuracy of the dense network in the end, and of one that knows nothing
 _HALFWAY = {"weight": 5.0, "unit": 3.2}  # logit of the sparsity that costs half of the accuracy: 99.3 %, 96 %
@@ -59,12 +59,12 @@ class Course:
         state = schedule.init() if schedule else None
         accuracy: float | None = self.accuracy(0) if self.epochs == 0 else None
         for epoch in range(self.epochs + 1):
-            if schedule:
+            if schedule and self.policy:
                 decision, state = schedule.before(epoch, state, accuracy)
                 if decision.came_back is not None:
                     self.answer = dict(self.fractions)
                 if decision.order:
-                    self._set(self._cut(decision.order.amount, decision.order.absolute))
+                    self._set(self._cut(self.policy, decision.order))
             if epoch < self.epochs:
                 accuracy = self.accuracy(epoch + 1)
                 yield EpochRow(epoch, 2.3 * (1 - accuracy), accuracy, 1e-3, self.sparsity, 0.0)
@@ -75,16 +75,21 @@ class Course:
             self.fractions = fractions
             self.sparsity = 1 - self.params() / self.network.params()
 
-    def _cut(self, amount: float | Mapping[str, float], absolute: bool) -> dict[str, float]:
-        """Fraction gone by group name, groups that the policy spares left out."""
-        assert self.policy is not None
-        kinds = ("neuron", "filter") if self.policy.granularity == "unit" else (self.policy.granularity,)
+    @property
+    def _groups(self) -> tuple[GroupInfo, ...]:
+        """The groups of the policy's granularity, spared ones too."""
+        wanted = self.policy.granularity if self.policy else ""
+        kinds = ("neuron", "filter") if wanted == "unit" else (wanted,)
+        return tuple(g for g in self.network.groups if g.kind in kinds)
+
+    def _cut(self, policy: Policy, order: Order) -> dict[str, float]:
+        """Fraction gone by group name, of the groups that the policy prunes."""
         found = {}
-        for group in self.network.groups:
-            spared = group.spared is not None and not (self.policy.prune_output_layer and group.kind == "weight")
-            if group.kind in kinds and not spared and chosen(group.name, self.policy):
-                level = amount if isinstance(amount, float | int) else ratio(group.name, amount)
-                found[group.name] = _below_bound(level, self.policy.is_unit) if absolute else level
+        for group in self._groups:
+            spared = group.spared is not None and not (policy.prune_output_layer and group.kind == "weight")
+            if not spared and chosen(group.name, policy):
+                level = ratio(group.name, order.amount) if isinstance(order.amount, Mapping) else order.amount
+                found[group.name] = _below_bound(level, policy.is_unit) if order.absolute else level
         return found
 
     def widths(self) -> dict[str, int]:
@@ -119,15 +124,14 @@ class Course:
         return 1 / (1 + math.exp(-(math.log(gone / (1 - gone)) - halfway) / _STEEPNESS))
 
     def layers(self) -> tuple[LayerRow, ...]:
-        """What is left of every group that was pruned."""
-        kinds = {(g.name, g.kind == "weight"): g for g in self.network.groups}
-        unit, widths = bool(self.policy and self.policy.is_unit), self.widths()
-        rows = []
-        for name, fraction in self.fractions.items():
-            group = kinds[name, not unit]
-            kept = widths[name] if unit else max(1, group.size - math.floor(group.size * fraction + 1e-9))
-            rows.append(LayerRow(name, group.kind, kept, group.size))
-        return tuple(rows)
+        """What is left of every group of the policy's granularity; of all groups where there is no policy."""
+        widths = self.widths()
+        return tuple(LayerRow(g.name, g.kind, self._kept(g, widths), g.size) for g in self._groups or self.network.groups)
+
+    def _kept(self, group: GroupInfo, widths: Mapping[str, int]) -> int:
+        if group.kind == "weight":
+            return max(1, group.size - math.floor(group.size * self.fractions.get(group.name, 0.0) + 1e-9))
+        return widths.get(group.name, group.size)
 
 
 def chosen(name: str, policy: Policy) -> bool:

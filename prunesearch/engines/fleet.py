@@ -43,13 +43,8 @@ class Fleet:
         """Whether `close` was called."""
         return self._closed
 
-    def start(self, index: int, device: str) -> None:
-        """Start worker `index` on `device`, unless it is there."""
-        with self._turns[index]:
-            self._living(index, device)
-
     def ask(self, index: int, device: str, request: Any) -> Any:
-        """The answer of worker `index`, which is started or replaced first where it is not alive.
+        """The answer of worker `index`, which is started where there is none, and replaced where it died idle.
 
         Raises:
             WorkerDied: it died over this request.
@@ -58,27 +53,30 @@ class Fleet:
             Exception: what the worker could not do.
         """
         with self._turns[index]:
-            worker = self._living(index, device)
-            try:
-                answer = worker.ask(request)
-            except WorkerDied as death:
-                self._mourn(worker, str(death))
-                raise
-            if worker.finished:
-                self._deaths.clear()
-            return answer
+            while True:
+                worker = self._living(index, device)
+                try:
+                    answer = worker.ask(request)
+                except WorkerDied as death:
+                    self._mourn(index, worker, str(death))
+                    if death.begun:
+                        raise
+                else:
+                    if worker.finished:
+                        self._deaths.clear()
+                    return answer
 
-    def ask_first(self, request: str) -> Any:
-        """The answer of the first worker, asked again of its replacement where it dies.
+    def ask_again(self, index: int, device: str, request: str) -> Any:
+        """The answer of worker `index`, asked again of its replacement where it dies.
 
         Raises:
             EnvironmentFailure: as `ask`.
         """
         while True:
             try:
-                return self.ask(0, self._spec.device, request)
-            except WorkerDied as death:
-                _logger.warning("%s; starting another", death)
+                return self.ask(index, device, request)
+            except WorkerDied:
+                continue  # told and counted already
 
     def close(self) -> None:
         """End all workers at once."""
@@ -94,11 +92,8 @@ class Fleet:
             self._workers.popitem()[1].bury()
 
     def _living(self, index: int, device: str) -> Worker:
-        worker = self._workers.get(index)
-        if worker is not None and worker.alive:
+        if worker := self._workers.get(index):
             return worker
-        if worker is not None:
-            worker.bury()
         with self._lock:
             if self._closed:
                 raise FleetClosed
@@ -110,10 +105,15 @@ class Fleet:
             self._workers[index] = Worker(index, replace(self._spec, device=device), self._log)
             return self._workers[index]
 
-    def _mourn(self, worker: Worker, reason: str) -> None:
+    def _mourn(self, index: int, worker: Worker, reason: str) -> None:
+        if self._closed:
+            raise FleetClosed from None
+        _logger.warning("%s; starting another", reason)
+        if not worker.finished:
+            self._deaths.append(reason)
         with self._lock:
-            if not self._closed and not worker.finished:
-                self._deaths.append(reason)
+            del self._workers[index]
+        worker.bury()
 
     def _log(self, level: int, text: str) -> None:
         """A worker's record, in the parent's log: warnings once, though every worker gives them."""

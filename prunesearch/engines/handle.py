@@ -32,7 +32,16 @@ Log = Callable[[int, str], None]
 
 
 class WorkerDied(Exception):
-    """The process ended before it answered; `str(error)` says how."""
+    """The process ended before it answered.
+
+    Args:
+        reason: how, in one line.
+        begun: whether it had taken up what it was asked.
+    """
+
+    def __init__(self, reason: str, begun: bool) -> None:
+        super().__init__(reason)
+        self.begun = begun
 
 
 class Worker:
@@ -52,6 +61,7 @@ class Worker:
         self.finished = 0
         self._log = log
         self._tail = b""
+        self._begun = False
         ours, theirs = socket.socketpair()
         output, theirs_to_write = os.pipe()
         try:
@@ -87,6 +97,7 @@ class Worker:
         """
         if isinstance(request, Job):
             request = replace(request, known_latency=dict(request.known_latency))
+        self._begun = False
         self._send(request)
         try:
             return self._answer(request)
@@ -113,6 +124,8 @@ class Worker:
                     return answer
                 case ("raise", error):
                     raise error
+                case ("begun",):
+                    self._begun = True
                 case ("log", level, text):
                     self._log(level, text)
 
@@ -120,7 +133,7 @@ class Worker:
         try:
             self._channel.send(message)
         except OSError:
-            raise WorkerDied(self._obituary()) from None
+            raise WorkerDied(self._obituary(), self._begun) from None
 
     def _receive(self) -> Any:
         """The next message, with its output read along the way, so that it never waits for us to do so."""
@@ -132,9 +145,9 @@ class Worker:
                 try:
                     return self._channel.recv()
                 except (EOFError, OSError):
-                    raise WorkerDied(self._obituary()) from None
+                    raise WorkerDied(self._obituary(), self._begun) from None
             if not ready and not self.alive:  # somebody it forked keeps the socket open
-                raise WorkerDied(self._obituary())
+                raise WorkerDied(self._obituary(), self._begun)
 
     def _read_output(self) -> None:
         chunk = os.read(self._output, 65536)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -36,31 +37,30 @@ class ProcessEngine:
         self._finished: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._unanswered = 0
-        self._info: TaskInfo | None = None
-        self._devices: tuple[str, ...] = ("cpu",) if spec.device == "cpu" else ()
+        self._devices: Future[tuple[str, ...]] = Future()
+        self._info: Future[TaskInfo] = Future()
 
     @property
     def slots(self) -> int:
         """Workers. Asks the first one for the devices where `spec` names neither them nor a number."""
         if self._spec.workers:
             return self._spec.workers
-        devices = self._known_devices()
+        if self._spec.device == "cpu":
+            return usable_cores()
+        self._begin()
+        devices = self._devices.result()
         return usable_cores() if devices == ("cpu",) else len(devices)
 
     def describe(self) -> TaskInfo:
-        """What the task is, told by the first worker."""
-        if self._info is None:
-            self._info = self._fleet.ask_first("describe")
-        return self._info
+        """What the task is, told by the first worker. Starts all of them."""
+        self._begin()
+        return self._info.result()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; the first one starts all workers."""
-        if self._fleet.closed:
-            raise RuntimeError("the engine is closed")
+        """Queue a job; the first worker that has loaded the task takes it."""
+        self._begin()
         self._unanswered += 1
         self._pending.put(job)
-        if not self._threads:
-            self._start_thread(self._begin)
 
     def next(self, timeout: float | None = None) -> Outcome | None:
         """The next outcome. A task that does not load raises here what `describe` would.
@@ -94,31 +94,38 @@ class ProcessEngine:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
-    def _known_devices(self) -> tuple[str, ...]:
-        if not self._devices:
-            self._devices = self._fleet.ask_first("devices")
-        return self._devices
+    def _begin(self) -> None:
+        if self._fleet.closed:
+            raise RuntimeError("the engine is closed")
+        if not self._threads:
+            self._start_thread(self._serve_first)
 
     def _start_thread(self, target: Callable[..., None], *args: object) -> None:
         thread = threading.Thread(target=target, args=args, name=f"worker-{len(self._threads)}", daemon=True)
         self._threads.append(thread)
         thread.start()
 
-    def _begin(self) -> None:
-        """The first worker's thread: starts the others, as many as there are slots."""
+    def _serve_first(self) -> None:
+        """The first worker's thread: finds the devices, starts the other threads, tells what the task is."""
         try:
-            devices, slots = self._known_devices(), self.slots
-        except Exception as error:  # noqa: BLE001 - raised again by `next`, in the driver's thread
+            devices = self._fleet.ask_again(0, self._spec.device, "devices")
+            self._devices.set_result(devices)
+            for index in range(1, self.slots):
+                self._start_thread(self._serve, index, devices[index % len(devices)])
+            self._info.set_result(self._fleet.ask_again(0, devices[0], "describe"))
+        except Exception as error:  # noqa: BLE001 - raised again by `describe` and `next`, in the driver's thread
             self._refuse(error)
-            return
-        for index in range(1, slots):
-            self._start_thread(self._serve, index, devices[index % len(devices)])
-        self._serve(0, devices[0])
+        else:
+            self._work(0, devices[0])
 
     def _serve(self, index: int, device: str) -> None:
-        """One worker's thread: a job in, an outcome out, until the engine is closed."""
-        with suppress(Exception):  # raised again, and told, when a job asks
-            self._fleet.start(index, device)
+        """The thread of any other worker. It takes no job before the task is loaded: the first worker might be idle."""
+        with suppress(Exception):  # told when a job asks
+            self._fleet.ask_again(index, device, "describe")
+        self._work(index, device)
+
+    def _work(self, index: int, device: str) -> None:
+        """A job in, an outcome out, until the engine is closed."""
         while job := self._next_job():
             self._finished.put(self._run(job, index, device))
 
@@ -131,6 +138,9 @@ class ProcessEngine:
             return error
 
     def _refuse(self, error: Exception) -> None:
+        for future in (self._devices, self._info):
+            if not future.done():
+                future.set_exception(error)
         while self._next_job():
             self._finished.put(error)
 

@@ -1,7 +1,7 @@
 """The child's side of the process engine: what a worker process does from its first line to its last.
 
 A worker is asked one thing at a time over a socket: `"devices"`, `"describe"` or a `Job`. It answers with tuples:
-`("reply", answer)`, `("raise", error)`, and, at any time, `("log", level, text)`.
+`("begun",)`, then `("reply", answer)` or `("raise", error)`, and, at any time, `("log", level, text)`.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ def main(fd: int) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[_ToParent(channel)])
     desk = _Desk(requests.get())
     while True:
+        request = requests.get()
+        channel.send("begun")
         try:
-            channel.send("reply", desk.answer(requests.get()))
+            channel.send("reply", desk.answer(request))
         except PrunesearchError as error:
             channel.send("raise", error)
         except Exception:  # noqa: BLE001 - whatever it is, the parent has to hear of it

@@ -11,6 +11,7 @@ kernel frees everything when a process dies, however it dies:
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import stat
@@ -25,6 +26,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 _fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
+_logger = logging.getLogger("prunesearch.measure")
+
 PATIENCE = 60.0
 """Seconds after which one who does not make way (a stopped process, a batch of minutes) ends the waiting for good."""
 
@@ -46,7 +49,7 @@ class Lane:
 
     Attributes:
         waited: seconds spent waiting for others so far.
-        notes: what did not go as it should, each once.
+        notes: what did not go as it should; told as warnings too.
     """
 
     def __init__(self, device: str, folder: Path | None = None, patience: float = PATIENCE) -> None:
@@ -136,8 +139,8 @@ class Lane:
         self.waited += time.monotonic() - began
 
     def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
+        self.notes.append(text)
+        _logger.warning("%s", text)
 
 
 def _try(fd: int, how: int) -> bool:
