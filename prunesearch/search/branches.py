@@ -60,7 +60,7 @@ def _no_number(ranges: Ranges, chosen: dict[str, Any]) -> str | None:
         if not all(ranges.options(name, {**chosen, "last_cut": cut}) for cut in cuts):
             low, high = ranges.bounds(name, {**chosen, "last_cut": cuts[0]})
             allowed = f"{low:g} to {high:g}" if low <= high else "nothing"
-            return f"{name}: {_told(chosen)} leaves {allowed} with {ranges.epochs} epochs, the study says {ranges.words_of(name)}"
+            return f"{name}: {_told(name, chosen)} leaves {allowed} with {ranges.epochs} epochs, the study says {ranges.words_of(name)}"
     return None
 
 
@@ -70,12 +70,14 @@ def _no_word(ranges: Ranges, name: str, chosen: Mapping[str, Any]) -> str:
         has = ", ".join(ranges.info.granularities) or "nothing that can be pruned"
         return f"granularity: the study says {said}; the model has {has} (after `spare` and `only`)"
     allowed = ", ".join(_word(w) for w in rules.choices(name, chosen)) or "none"
-    return f"{name}: {_told(chosen)} takes {allowed}, the study says {said}"
+    return f"{name}: {_told(name, chosen)} takes {allowed}, the study says {said}"
 
 
-def _told(chosen: Mapping[str, Any]) -> str:
-    """The words of a branch that matter most in a message."""
-    return " ".join(str(chosen[n]) for n in ("schedule_type", "function", "granularity") if n in chosen) or "a policy"
+def _told(name: str, chosen: Mapping[str, Any]) -> str:
+    """The words of a branch that matter for a field, in a message."""
+    decisive = ("granularity",) if name == "round_to" else ("schedule_type", "function")
+    words = (*decisive, "granularity") if name == "criterion" else decisive
+    return " ".join(str(chosen[n]) for n in words if n in chosen) or "a policy"
 
 
 def _word(word: object) -> str:

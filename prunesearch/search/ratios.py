@@ -68,6 +68,13 @@ def known_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], keys: 
     return out
 
 
+def stray_keys(ratio: Mapping[str, float], groups: Sequence[GroupInfo]) -> list[str]:
+    """The keys of a policy's ratios that speak for no group, each with the nearest name."""
+    names = [g.name for g in groups]
+    strays = [key for key in ratio if key != DEFAULT and not any(matching(name, [key]) for name in names)]
+    return [f"ratio.{key}: no group is called so; {did_you_mean(key, names)}" for key in strays]
+
+
 def _level(name: str, ratio: Mapping[str, float]) -> float:
     key = matching(name, list(ratio))
     return ratio.get(DEFAULT, 0.0) if key is None else ratio[key]
@@ -112,13 +119,13 @@ def usual_range() -> Range:
 
 
 def stage_keys(names: Sequence[str]) -> dict[str, str]:
-    """Group name -> glob of its stage: the deepest common prefixes that are at most half as many as the groups."""
+    """Group name -> glob of its stage: the shortest common prefixes that tell stages apart and still tie groups."""
     deepest = max((name.count(".") for name in names), default=0)
-    for depth in range(deepest, 0, -1):
+    for depth in range(1, deepest + 1):
         keys = {name: _prefix(name, depth) for name in names}
-        if depth == 1 or len(set(keys.values())) <= len(names) / 2:
+        if 1 < len(set(keys.values())) < len(names):
             return keys
-    return {name: name for name in names}
+    return {name: _prefix(name, 1) for name in names}
 
 
 def _prefix(name: str, depth: int) -> str:

@@ -20,7 +20,7 @@ from prunesearch.policy import Policy
 from prunesearch.results import TaskInfo
 from prunesearch.search.branches import WORDS, Branch, unrolled
 from prunesearch.search.ranges import Interval, Options, Ranges, check_whole, unique
-from prunesearch.search.ratios import Wanted, globs_of, known_ratios, pruned_groups, ratio_keys, wanted_of
+from prunesearch.search.ratios import Wanted, globs_of, known_ratios, pruned_groups, ratio_keys, stray_keys, wanted_of
 from prunesearch.search.sources import Defaults, Known, Source, Suggested
 from prunesearch.spec import Range, StudySpec
 
@@ -120,14 +120,20 @@ class SearchSpace:
         fields = self._walk(known)
         if policy.epochs != self.epochs:
             known.problems.insert(0, f"epochs: the study has {self.epochs}, got {policy.epochs}")
-        for name, globs in globs_of(self.ranges.info, policy.granularity, self.wanted).items():
-            if set(getattr(policy, name)) != set(globs):
-                known.problems.append(f"{name}: the space has only {list(globs)}, got {list(getattr(policy, name))}")
+        known.problems += self._strange_names(policy)
         if known.problems:
             raise StudyError(
                 f"not in the space: {bulleted(known.problems)}", "change the policy, or widen the space of the study"
             )
         return Located(known.params, Policy.model_validate(fields))
+
+    def _strange_names(self, policy: Policy) -> list[str]:
+        """What is wrong with the groups that a policy names."""
+        info, problems = self.ranges.info, []
+        for name, globs in globs_of(info, policy.granularity, self.wanted).items():
+            if set(getattr(policy, name)) != set(globs):
+                problems.append(f"{name}: the space has only {list(globs)}, got {list(getattr(policy, name))}")
+        return problems + stray_keys(policy.ratio or {}, pruned_groups(info, policy.granularity, self.wanted))
 
     def params(self, policy: Policy) -> dict[str, Any]:
         """The Optuna parameters that `suggest` turns into `policy`, or into one that equals it in another form.

@@ -1,0 +1,90 @@
+"""Scope `ratios`: one parameter per key, ties, names that mean nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from prunesearch.errors import StudyError
+from prunesearch.policy import Policy
+from prunesearch.search.ratios import stage_keys
+from prunesearch.search.space import SearchSpace
+from tests.search.parts import CNN, MLP, STAGES, info, spec
+from tests.search.test_space import draws
+
+ONLY_RATIOS = {"schedule_type": "magnitude_percentage", "scope": "ratios", "granularity": "filter"}
+
+
+def keys(space: SearchSpace) -> set[str]:
+    return {name.removeprefix("ratio.") for params, _ in draws(space, 10) for name in params if name.startswith("ratio.")}
+
+
+def test_one_parameter_per_group() -> None:
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"granularity": "weight"}, trials=30), info(MLP))
+    assert keys(space) == {"fc1", "fc2"}
+    assert set(draws(space, 1)[0][1].ratio or {}) == {"fc1", "fc2"}
+
+
+def test_a_glob_is_one_parameter_and_default_is_the_range_of_the_rest() -> None:
+    ratio = {"layer[12].*": [0.1, 0.2], "default": [0.8, 0.9], "layer3.2.conv2": 0.5}
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": ratio}, trials=300), info(STAGES))
+    rest = {"conv1", *(f"layer3.{b}.conv{c}" for b in (0, 1, 2) for c in (1, 2))} - {"layer3.2.conv2"}
+    assert keys(space) == {"layer[12].*", *rest}
+    for params, policy in draws(space, 30):
+        assert policy.ratio is not None
+        assert 0.1 <= policy.ratio["layer[12].*"] <= 0.2
+        assert policy.ratio["layer3.2.conv2"] == 0.5
+        assert all(0.8 <= policy.ratio[name] <= 0.9 for name in rest)
+        assert space.params(policy) == params
+
+
+def test_many_ratios_are_tied_per_stage_unless_told_otherwise() -> None:
+    tied = {"conv1", "layer1.*", "layer2.*", "layer3.*"}
+    assert keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=30), info(STAGES))) == tied
+    assert keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=300, tie_ratios=True), info(STAGES))) == tied
+    assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=30, tie_ratios=False), info(STAGES)))) == 19
+    assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=57), info(STAGES)))) == 19  # 57 / 3 are enough
+
+
+@pytest.mark.parametrize(
+    ("names", "stages"),
+    [
+        (["fc1", "fc2"], {"fc1", "fc2"}),
+        (["features.0", "features.3", "features.6", "classifier"], {"features.*", "classifier"}),
+        ([f"blocks.{b}.{p}" for b in range(4) for p in ("q", "k")], {"blocks.0.*", "blocks.1.*", "blocks.2.*", "blocks.3.*"}),
+        (["net.layer1.0", "net.layer1.1", "net.layer2.0"], {"net.layer1.*", "net.layer2.*"}),
+        (["features.0", "features.3"], {"features.*"}),
+        (["a.b.c"], {"a.*"}),
+        ([], set()),
+    ],
+)
+def test_stages_are_the_shortest_common_names_that_tell_some_apart(names: list[str], stages: set[str]) -> None:
+    assert set(stage_keys(names).values()) == stages
+
+
+def test_unknown_groups_are_refused_with_the_nearest_name() -> None:
+    with pytest.raises(StudyError) as caught:
+        SearchSpace.of(spec(space={"ratio": {"fc9": [0, 0.5], "conv*": 0.5, "fc3": 0.5}, "spare": ["fc7"]}), info(MLP))
+    assert "space.ratio.fc9: no group is called so; did you mean 'fc" in str(caught.value)
+    assert "space.ratio.conv*: no group" in str(caught.value)
+    assert "space.ratio.fc3: is never pruned (it is the output layer)" in str(caught.value)
+    assert "space.spare: fc7" in str(caught.value)
+
+
+def test_spared_groups_have_no_ratio_and_globs_go_only_where_they_mean_something() -> None:
+    said = {"scope": "ratios", "schedule_type": "magnitude_percentage", "spare": ["conv1", "fc1"]}
+    space = SearchSpace.of(spec(space=said, trials=300), info(CNN))
+    for _, policy in draws(space, 80):
+        has = {g.name for g in info(CNN).groups if (g.kind == "weight") == (policy.granularity == "weight")}
+        assert set(policy.spare) == {"conv1", "fc1"} & has
+        assert not {"conv1", "fc1"} & set(policy.ratio or {})
+
+
+def test_a_policy_written_with_a_default_has_a_place() -> None:
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": {"conv1": [0.2, 0.4]}}, trials=30), info(STAGES))
+    ratio = {"default": 0.6, "conv1": 0.3}
+    policy = Policy.parse({"epochs": 10, "granularity": "filter", "scope": "ratios", "ratio": ratio, "epoch_threshold": 1})
+    located = space.locate(policy)
+    assert located.policy.ratio == {"conv1": 0.3, "layer1.*": 0.6, "layer2.*": 0.6, "layer3.*": 0.6}
+    uneven = Policy.parse({**policy.to_dict(), "ratio": {**ratio, "layer1.0.conv1": 0.1}})
+    with pytest.raises(StudyError, match=r"ratio.layer1.\*: the space reaches from 0 to 0.95, got nothing"):
+        space.params(uneven)
