@@ -15,7 +15,7 @@ from prunesearch.models.resnet import resnet
 
 def mlp(bias: bool = True) -> nn.Module:
     """Fully connected, with a sigmoid: a unit that is masked in its rows alone still emits one half."""
-    return nn.Sequential(nn.Linear(12, 9, bias), nn.Sigmoid(), nn.Linear(9, 7, bias), nn.ReLU(), nn.Linear(7, 3, bias))
+    return nn.Sequential(nn.Linear(12, 9, bias), nn.Sigmoid(), nn.Linear(9, 7, bias), nn.SiLU(), nn.Linear(7, 3, bias))
 
 
 class Depthwise(nn.Module):
