@@ -52,7 +52,8 @@ def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front
     from optuna_dashboard import save_plotly_graph_object
 
     known = optuna.load_study(study_name=study.name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
-    known.set_metric_names(list(front.directions))
+    if known.metric_names is None:
+        known.set_metric_names(list(front.directions))
     _note(known, study_note(study, front))
     for row in front:
         _note(_trial(known, storage, row.trial), trial_note(row, front))
@@ -78,7 +79,7 @@ def trial_note(row: FrontRow, front: Front) -> str:
         lines.append(f"Against the dense network: **{versus(compare(row.measures, front.dense, maximize=maximizes(front)))}**.")
     dense = front.dense.to_dict() if front.dense else {}
     measured = {name: value for name, value in row.measures.to_dict().items() if value is not None}
-    table = ["| measure | pruned | dense |", "|---|---:|---:|"]
+    table = ["| measure | pruned | dense network |", "|---|---:|---:|"]
     table += [f"| {n} | {number(measured[n])} | {number(dense.get(n))} |" for n in MEASURES if n in measured]
     lines += ["\n".join(table), f"```yaml\n{row.policy.to_yaml()}```"]
     return "\n\n".join([*lines, f"`prunesearch export {front.study} --trial {row.trial}` ships it."])

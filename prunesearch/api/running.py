@@ -64,7 +64,11 @@ class Ran:
     def to_dict(self) -> dict[str, Any]:
         """One row as in a front, with epochs and layers of the first seed and the measures of every seed."""
         first = self.results[0]
-        row = {"trial": None, **self.measures.to_dict(), "feasible": all(r.state == "complete" for r in self.results)}
+        row: dict[str, Any] = {
+            "trial": None,
+            **self.measures.to_dict(),
+            "feasible": all(r.state == "complete" for r in self.results),
+        }
         row |= {"confirmed": None, "seed": self.seeds[0], "digest": self.policy.digest, "policy": self.policy.to_dict()}
         row |= {"task": self.task, "device": first.device, "rescaled_from": self.rescaled_from, "written": self.written}
         row |= {"epochs": [asdict(e) for e in first.epochs], "layers": [asdict(x) for x in first.layers]}

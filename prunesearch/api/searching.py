@@ -18,6 +18,7 @@ from prunesearch.api.settings import data_folder, store_url
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.front import Front
 from prunesearch.spec import StudySpec
+from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
     from prunesearch.report.progress import News
@@ -70,6 +71,8 @@ def search(
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
     given |= {"task": ref, "name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
     spec = resolved(study, given, store)
+    if own is None:
+        parse_reference(spec.task)  # raises for what no engine could load, before anything is stored
     if own is not None and engine is None and not dry_run:
         spec = spec.model_copy(update={"engine": "serial"})
     how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin))

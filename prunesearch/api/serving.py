@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 from prunesearch.api.arguments import documented
@@ -37,4 +38,6 @@ def dashboard(
     with server(storage, port) as made:
         if listener:
             listener(f"http://{HOST}:{made.server_port}/dashboard")
-        made.serve_forever()
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"optuna\b")  # one per request, about few trials per branch
+            made.serve_forever()

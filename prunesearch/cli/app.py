@@ -52,5 +52,5 @@ def build() -> typer.Typer:
 
 
 app = build()
-COMMANDS = frozenset([c.name for c in app.registered_commands] + [g.name for g in app.registered_groups])
+COMMANDS = frozenset(str(c.name) for c in app.registered_commands) | frozenset(str(g.name) for g in app.registered_groups)
 """The names of all commands."""

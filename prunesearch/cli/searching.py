@@ -84,7 +84,7 @@ def _ending(state: Progress) -> str:
     parts = [f"{ended.done} of {ended.total} trials in the store"]
     if ended.stopped:
         parts.insert(0, WHY.get(ended.stopped, ended.stopped))
-    if ended.done > state.before:
+    if state.began is not None and ended.done > state.before:
         parts.append(f"{ended.done - state.before} now in {duration(ended.seconds)}")
     if state.failed:
         parts.append(f"{state.failed} failed")

@@ -125,13 +125,13 @@ def _layout(title: str, metric: str) -> dict[str, Any]:
     grid = {"gridcolor": "#e6e8ec", "zeroline": False, "linecolor": "#9aa0a6", "ticks": "outside"}
     return {
         "template": None,
-        "title": {"text": title, "x": 0.02},
+        "title": {"text": title, "x": 0.02, "font": {"size": 15}},
         "xaxis": {"title": {"text": "parameters to store (log scale)"}, "type": "log", "dtick": "D2", **grid},
         "yaxis": {"title": {"text": f"{metric} (validation)"}, **grid},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         "margin": {"l": 70, "r": 20, "t": 80, "b": 60},
         "plot_bgcolor": "#ffffff",
         "paper_bgcolor": "#ffffff",
-        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#22262b"},
+        "font": {"family": "Roboto, Helvetica, Arial, sans-serif", "size": 12, "color": "#22262b"},
         "hoverlabel": {"align": "left"},
     }

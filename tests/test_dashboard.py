@@ -1,0 +1,132 @@
+"""Optuna's dashboard over a store of ours, in a real browser where there is one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from optuna_dashboard import get_note, save_note
+
+import prunesearch as ps
+from prunesearch.api.choosing import stored_front
+from prunesearch.dashboard import FIGURE, HOST, YOURS, annotate, server
+from prunesearch.errors import EnvironmentFailure
+from prunesearch.report.words import number
+from prunesearch.store import Store
+from prunesearch.store.optuna_storage import optuna_storage
+
+BROWSER = next((b for b in ("chromium", "chromium-browser", "google-chrome") if shutil.which(b)), None)
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A rehearsed study, annotated."""
+    found = f"sqlite:///{tmp_path_factory.mktemp('dashboard') / 'studies.db'}"
+    ps.search("quickstart", trials=12, engine="fake", store=found)
+    attach(found)
+    return found
+
+
+def attach(url: str) -> None:
+    with Store.open(url) as store:
+        record = store.study("quickstart")
+        annotate(optuna_storage(url), store, record, stored_front(store, record))
+
+
+def known(url: str) -> optuna.Study:
+    return optuna.load_study(study_name="quickstart", storage=optuna_storage(url))
+
+
+def test_measures_have_their_names(url: str) -> None:
+    assert known(url).metric_names == ["accuracy", "params", "latency_ms"]
+
+
+def test_the_study_s_note_lists_the_front(url: str) -> None:
+    note, front = get_note(known(url)), ps.front("quickstart", store=url)
+    listed = [int(n) for n in re.findall(r"^\| (\d+) \|", note, re.MULTILINE)]
+    assert listed == [row.trial for row in front]
+
+
+def test_every_front_trial_has_a_note_and_no_other(url: str) -> None:
+    study, front = known(url), ps.front("quickstart", store=url)
+    noted = {t.number for t in study.trials if get_note(optuna.trial.Trial(study, t._trial_id))}
+    assert noted == set(front.trials)
+    first = get_note(optuna.trial.Trial(study, study.trials[front[0].trial]._trial_id))
+    assert number(front[0].measures.params) in first
+    assert front[0].policy.to_yaml() in first
+
+
+def test_notes_of_a_person_stay(url: str) -> None:
+    study = known(url)
+    ours = get_note(study)
+    save_note(study, f"{ours}remember the milk")
+    attach(url)
+    assert get_note(known(url)) == f"{ours}remember the milk"
+    save_note(study, "only mine")
+    attach(url)
+    assert get_note(known(url)) == f"{ours}only mine"
+    save_note(study, ours)
+    assert ours.endswith(YOURS)
+
+
+def test_the_figure_is_replaced_not_added(url: str) -> None:
+    def figures() -> set[str]:
+        attributes = optuna_storage(url).get_study_system_attrs(1)
+        return {key.split(":")[2] for key in attributes if key.startswith("dashboard:plot_data:")}
+
+    assert figures() == {FIGURE}
+    attach(url)
+    assert figures() == {FIGURE}
+
+
+def test_a_port_that_is_taken_is_told(url: str) -> None:
+    storage = optuna_storage(url)
+    with server(storage, 0) as first:
+        told = f"cannot listen on {HOST}:{first.server_port}"
+        with pytest.raises(EnvironmentFailure, match=told), server(storage, first.server_port):
+            pass
+
+
+@pytest.fixture
+def page(url: str) -> Iterator[str]:
+    """Address of a dashboard that runs."""
+    with server(optuna_storage(url), 0) as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://{HOST}:{made.server_port}/dashboard/studies/1"
+        made.shutdown()
+        thread.join()
+
+
+def browsed(address: str, tmp_path: Path) -> str:
+    """The page as a browser has it once its scripts have run."""
+    if BROWSER is None:
+        pytest.skip("no Chromium is installed")
+    how = (*FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1500,3000", "--virtual-time-budget=20000")
+    ran = subprocess.run([BROWSER, *how, "--dump-dom", address], capture_output=True, text=True, timeout=120, check=False)
+    return ran.stdout
+
+
+@pytest.mark.browser
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Optuna on importances of few trials, in the server's threads
+@pytest.mark.slow
+def test_a_browser_shows_objectives_and_figure(page: str, tmp_path: Path) -> None:
+    shown = browsed(page, tmp_path)
+    for text in ("accuracy", "params", "latency_ms", "parameters to store (log scale)", "on the front of 12 trials", "dense"):
+        assert text in shown
+
+
+@pytest.mark.browser
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Optuna on importances of few trials, in the server's threads
+@pytest.mark.slow
+def test_a_browser_shows_notes(page: str, url: str, tmp_path: Path) -> None:
+    row = ps.front("quickstart", store=url)[0]
+    assert "What you write below this line stays." in browsed(f"{page}/note", tmp_path)
+    assert "On the front:" in browsed(f"{page}/trials?numbers={row.trial}", tmp_path)
