@@ -73,23 +73,24 @@ class Paired:
     calls: int
 
 
-def paired(one: Call, other: Call, effort: Effort, clock: Clock = time.perf_counter) -> Paired:
+def paired(one: Call, other: Call, effort: Effort, clock: Clock = time.perf_counter, wall: Clock = time.perf_counter) -> Paired:
     """Compare two calls, sample by sample in turn.
 
     Args:
         one: what is measured.
         other: what it is compared with.
         effort: how much may be spent.
-        clock: what times a sample; wall time decides when it is enough.
+        clock: what times a sample.
+        wall: what times the effort.
     """
     with _no_collection():
-        began = time.perf_counter()
-        costs = [_warmed_up(call, effort) for call in (one, other)]
+        began = wall()
+        costs = [_warmed_up(call, effort, wall) for call in (one, other)]
         repeats = [max(1, math.ceil(effort.sample / cost)) for cost in costs]
         pair = sum(n * cost for n, cost in zip(repeats, costs, strict=True))
         samples = min(_MOST_SAMPLES, max(1, int(effort.seconds / effort.rounds / pair)))
         times: list[tuple[float, float]] = []
-        while _goes_on(times, effort, time.perf_counter() - began):
+        while _goes_on(times, effort, wall() - began):
             times.append(_round((one, other), repeats, samples, clock))
     return _summary(times, samples * repeats[0])
 
@@ -107,15 +108,15 @@ def _steady(times: list[tuple[float, float]]) -> bool:
     return found.ratio_iqr <= STEADY * found.ratio
 
 
-def _warmed_up(call: Call, effort: Effort) -> float:
+def _warmed_up(call: Call, effort: Effort, wall: Clock) -> float:
     """Seconds per call, at best, once caches, allocators and kernels are ready."""
-    began = time.perf_counter()
+    began = wall()
     costs: list[float] = []
-    while len(costs) < _WARM_CALLS or (time.perf_counter() - began < _WARM_SECONDS and len(costs) < _MOST_SAMPLES):
-        before = time.perf_counter()
+    while len(costs) < _WARM_CALLS or (wall() - began < _WARM_SECONDS and len(costs) < _MOST_SAMPLES):
+        before = wall()
         call(1)
-        costs.append(time.perf_counter() - before)
-        if time.perf_counter() - began > effort.limit / 4:
+        costs.append(wall() - before)
+        if wall() - began > effort.limit / 4:
             break
     return max(min(costs), 1e-9)
 

@@ -1,0 +1,71 @@
+"""Cores and devices that this process may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from prunesearch.engines.devices import lane_name, usable_cores, visible_devices
+from prunesearch.errors import EnvironmentFailure
+
+MASK = len(os.sched_getaffinity(0))
+
+
+def groups(tmp_path: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]:
+    """A tree of control groups, and the file that says where this process is in it."""
+    for name, text in files.items():
+        path = tmp_path / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (tmp_path / "self").write_text(own)
+    return tmp_path / "cgroup", tmp_path / "self"
+
+
+@pytest.mark.parametrize(
+    ("own", "files", "cores"),
+    [
+        ("0::/", {}, 1000),
+        ("0::/", {"cpu.max": "max 100000"}, 1000),
+        ("0::/", {"cpu.max": "100000 100000"}, 1),
+        ("0::/", {"cpu.max": "50000 100000"}, 1),  # half a core is one worker
+        ("0::/a/b", {"a/cpu.max": "100000 100000", "a/b/cpu.max": "max 100000"}, 1),  # a parent's quota holds too
+        ("0::/a/b", {"c/cpu.max": "100000 100000"}, 1000),
+        (
+            "4:memory:/x\n3:cpu,cpuacct:/x",
+            {"cpu,cpuacct/x/cpu.cfs_quota_us": "100000", "cpu,cpuacct/x/cpu.cfs_period_us": "100000"},
+            1,
+        ),
+        ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 1000),
+        ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "900000000", "cpu/cpu.cfs_period_us": "100000"}, 1000),
+    ],
+)
+def test_quotas_of_control_groups_bound_the_cores(tmp_path: Path, own: str, files: dict[str, str], cores: int) -> None:
+    assert usable_cores(*groups(tmp_path, own, files)) == min(MASK, cores)
+
+
+def test_affinity_bounds_the_cores(tmp_path: Path) -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert visible_devices("cpu") == ("cpu",)
+    assert lane_name("cpu") == "cpu"
+
+
+def test_a_device_that_is_not_there_is_told() -> None:
+    with pytest.raises(EnvironmentFailure, match="'cuda:99' is not there"):
+        visible_devices("cuda:99")
+
+
+def test_auto_is_a_device_that_is_there() -> None:
+    import torch
+
+    found = visible_devices("auto")
+    assert found == (("cpu",) if not torch.cuda.is_available() else tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())))
