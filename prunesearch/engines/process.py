@@ -47,7 +47,8 @@ class ProcessEngine:
             return self._spec.workers
         if self._spec.device == "cpu":
             return usable_cores()
-        self._begin()
+        if not self._devices.done():
+            self._begin()
         devices = self._devices.result()
         return usable_cores() if devices == ("cpu",) else len(devices)
 

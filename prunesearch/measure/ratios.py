@@ -9,7 +9,7 @@ Equality of that kind is not transitive; "the nearest that is known, else itself
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 Ratio = tuple[float, float]
 """(latency / dense latency, its interquartile range)."""
@@ -38,19 +38,3 @@ def merge_ratio(ratio: float, iqr: float, known: Iterable[Ratio]) -> Ratio:
     measured = (ratio, iqr)
     alike = [k for k in known if equal(k, measured)]
     return min(alike, key=lambda k: abs(k[0] - ratio), default=measured)
-
-
-def canonical_ratios(measured: Sequence[Ratio], known: Sequence[Ratio] = (DENSE,)) -> list[float]:
-    """The ratios to be told for a history of measurements; what was told for earlier ones never changes.
-
-    Args:
-        measured: ratios in the order in which they were measured.
-        known: representatives that exist already; by default the dense network's 1.
-    """
-    representatives, told = list(known), []
-    for ratio, iqr in measured:
-        found = merge_ratio(ratio, iqr, representatives)
-        if found not in representatives:
-            representatives.append(found)
-        told.append(found[0])
-    return told
