@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +54,9 @@ class TrialRunner:
         device = find_device(spec.device)
         for plugin in spec.plugins:
             load_plugin(plugin)
-        _settle(device)
         made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed) if task is None else task
-        self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
+        with _one_thread(device):
+            self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
         self._lane = lane
 
     @classmethod
@@ -77,8 +76,7 @@ class TrialRunner:
         """
         trial = _Trial(self._prepared, job, self._lane)
         try:
-            _settle(self._prepared.device)
-            with self._lane.working() if self._lane else nullcontext():
+            with _one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
                 return trial.run()
         except Exception as problem:  # noqa: BLE001 - a user's network may raise anything, and the search goes on
             if self._prepared.device.type == "cuda":
@@ -148,11 +146,10 @@ class _Trial:
         """Whether the accuracy before the first epoch means something: that of given weights."""
         return self.prepared.state is not None
 
-    @cached_property
+    @property
     def _where(self) -> str:
-        threads = torch.get_num_threads()
         on_cpu = self.prepared.device.type == "cpu"
-        return f"{self.prepared.info.device}, {threads} thread{'s' * (threads != 1)}" if on_cpu else self.prepared.info.device
+        return f"{self.prepared.info.device}, 1 thread" if on_cpu else self.prepared.info.device
 
     def _signed(self, metric: float | None) -> float | None:
         """The metric as schedules compare it: larger is better."""
@@ -338,15 +335,19 @@ def _rate(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> float:
     return float(optimizer.param_groups[0]["base_lr"]) * rates[0]
 
 
-def _settle(device: torch.device) -> None:
-    """Threads and rounding of this process, the same for every trial.
+@contextmanager
+def _one_thread(device: torch.device) -> Iterator[None]:
+    """One thread on the CPU, and as many as before afterwards.
 
-    One thread: bits differ between one and two, and two processes of one thread are 1.9x one of two. Denormals are zero:
-    the moments of masked units decay into them, and arithmetic on them is many times slower.
+    Bits differ between one thread and two, and two processes of one thread each do 1.9x the work of one of two.
     """
+    before = torch.get_num_threads()
     if device.type == "cpu":
         torch.set_num_threads(1)
-        torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _reason(problem: Exception) -> str:

@@ -43,9 +43,9 @@ def test_embedded_sets_are_split_by_seed_and_stratified(name: str) -> None:
     assert torch.equal(x, again[0][0]) and not torch.equal(x, other[0][0])
     assert x.shape[1:] == x_test.shape[1:] == DATA[name].shape
     assert len(x_test) == math.ceil(0.2 * (len(x) + len(x_test)))
-    shares = [torch.bincount(t).double() / len(t) for t in (y, y_test)]
-    assert torch.allclose(*shares, atol=0.02)
-    assert len(shares[0]) == DATA[name].classes
+    share, share_test = (torch.bincount(t).double() / len(t) for t in (y, y_test))
+    assert torch.allclose(share, share_test, atol=0.02)
+    assert len(share) == DATA[name].classes
 
 
 def test_digits_hold_scikit_learns_scans() -> None:
@@ -91,14 +91,15 @@ def test_broken_archives_are_missing_data(tmp_path: Path) -> None:
 @pytest.mark.data
 @pytest.mark.parametrize("name", ["mnist", "fashion"])
 def test_archives_that_lie_there_are_unpacked_without_a_download(data_dir: Path, name: str) -> None:
-    (x, y), (x_test, y_test) = image_set(name, str(data_dir), download=False)
+    (x, _), (x_test, y_test) = image_set(name, str(data_dir), download=False)
     assert (tuple(x.shape), tuple(x_test.shape), x.dtype) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28), torch.uint8)
-    assert torch.bincount(y_test).tolist() == ([1000] * 10 if name == "fashion" else torch.bincount(y_test).tolist())
+    assert torch.bincount(y_test)[:3].tolist() == {"mnist": [980, 1135, 1032], "fashion": [1000, 1000, 1000]}[name]
     task = load_task(f"{name}-lenet300", data_dir=str(data_dir))
     assert task.normalize is not None
     mean, std = task.normalize
     pixels = x.double() / 255
-    assert (float(pixels.mean()), float(pixels.std())) == (pytest.approx(mean[0], abs=1e-3), pytest.approx(std[0], abs=1e-3))
+    assert float(pixels.mean()) == pytest.approx(mean[0], abs=1e-3)
+    assert float(pixels.std()) == pytest.approx(std[0], abs=1e-3)
 
 
 @pytest.mark.data

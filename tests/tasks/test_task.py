@@ -23,6 +23,10 @@ def net() -> nn.Module:
     return mlp((3, 2))
 
 
+def task(**fields: Any) -> Task:
+    return Task(**{"model": net, "train": (X, Y), **fields})
+
+
 def loader() -> DataLoader[Any]:
     return DataLoader(DATA)
 
@@ -57,7 +61,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize(("fields", "told"), WRONG, ids=[told[:30] for _, told in WRONG])
 def test_a_wrong_field_is_told_in_words(fields: dict[str, Any], told: str) -> None:
     with pytest.raises(TaskError, match=told):
-        Task(**{"model": net, "train": (X, Y), **fields})
+        task(**fields)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -67,21 +71,21 @@ def test_all_problems_are_told_at_once() -> None:
 
 
 def test_a_task_is_frozen() -> None:
-    task = Task(model=net, train=(X, Y))
+    made = task()
     with pytest.raises(dataclasses.FrozenInstanceError):
-        task.epochs = 3  # type: ignore[misc]
+        made.epochs = 3  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("fields", [{"train": DATA}, {"train": loader, "val": DATA}, {"optimizer": torch.optim.Adam}])
 def test_every_kind_of_part_is_taken(fields: dict[str, Any]) -> None:
-    Task(**{"model": net, "train": (X, Y), **fields})
+    task(**fields)
 
 
 @pytest.mark.parametrize("field", ["optimizer", "loss", "metric", "lr_schedule"])
 def test_every_word_of_the_tables_is_taken(field: str) -> None:
     tables = {"optimizer": OPTIMIZERS, "loss": LOSSES, "metric": METRICS, "lr_schedule": LR_SCHEDULES}
     for word in tables[field]:
-        Task(**{"model": net, "train": (X, Y), field: word})
+        task(**{field: word})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,163 @@
+"""What goes wrong in a trial is its result, in words; nothing that a user's network does ends the search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from prunesearch.engines.base import EngineSpec
+from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError, UsageError
+from prunesearch.models import mlp
+from prunesearch.results import DenseReference
+from prunesearch.trial import TrialRunner
+from tests.trial.blobs import CPU, blobs, job, make_runner, make_task, measured, policy, reference
+
+
+class Fails(nn.Module):
+    """An MLP that raises in its n-th training step."""
+
+    def __init__(self, error: BaseException, step: int = 12) -> None:
+        super().__init__()
+        self.net, self._error, self._left = mlp((3, 24, 16, 3)), error, step
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self._left -= self.training
+        if self._left < 0:
+            raise self._error
+        out: torch.Tensor = self.net(x)
+        return out
+
+
+RAISED = {
+    "an exception": (RuntimeError("strange\nlines"), "RuntimeError: strange"),
+    "no memory on the GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "out of memory: CUDA out of memory."),
+    "no memory on the CPU": (MemoryError(), "out of memory: MemoryError"),
+    "no memory in torch": (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory: DefaultCPU"),
+}
+
+
+@pytest.mark.parametrize("name", RAISED)
+def test_what_a_network_raises_is_recorded_with_what_was_done_so_far(name: str) -> None:
+    error, told = RAISED[name]
+    result = make_runner(model=lambda: Fails(error)).run(job(policy()))
+    assert result.state == "failed" and result.measures is None
+    assert (result.reason or "").startswith(told) and "\n" not in (result.reason or "")
+    assert "Traceback" in (result.trace or "")
+    assert [row.epoch for row in result.epochs] == [0]
+
+
+def test_the_next_trial_runs_after_a_failure() -> None:
+    models = iter([mlp((3, 24, 16, 3)), Fails(RuntimeError("once"))])
+    runner = make_runner(model=lambda: next(models, mlp((3, 24, 16, 3))))
+    states = [runner.run(job(policy())).state for _ in range(2)]
+    assert states == ["failed", "complete"]
+
+
+def test_ctrl_c_passes_through() -> None:
+    runner = make_runner(model=lambda: Fails(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(job(policy()))
+
+
+def test_a_loss_that_explodes_fails_the_trial_with_epoch_and_rate() -> None:
+    result = make_runner(optimizer="sgd", lr=1000.0, momentum=0.0, loss=lambda o, y: (o**4).mean()).run(job())
+    assert result.state == "failed" and result.trace is None
+    assert "the training loss became" in (result.reason or "") and "learning rate 1e+03" in (result.reason or "")
+
+
+def test_a_policy_that_removes_nothing_is_infeasible_though_measured(runner: TrialRunner) -> None:
+    result = runner.run(job(policy(threshold=0.0)))
+    assert (result.state, result.reason) == ("infeasible", "the policy removed nothing")
+    assert measured(result).sparsity == 0.0
+
+
+def test_a_network_at_chance_is_infeasible_unless_the_dense_one_is_too(dense: DenseReference) -> None:
+    hopeless = make_runner(val=(torch.zeros(90, 3), blobs(90)[1]))
+    result = hopeless.run(job(policy(), dense=dense))
+    assert result.state == "infeasible"
+    assert result.reason == "accuracy 0.333 is at chance: always answering the commonest class gives 0.333"
+    assert measured(result).test_accuracy == pytest.approx(dense.measures.test_accuracy, abs=0.1)
+    assert hopeless.run(job(policy(), dense=reference(hopeless.run(job())))).state == "complete"
+
+
+def test_a_collapsed_network_is_infeasible(runner: TrialRunner, dense: DenseReference) -> None:
+    result = runner.run(job(policy(threshold=0.999, epoch_threshold=4, prune_output_layer=True), dense=dense))
+    assert result.state == "infeasible" and "collapsed" in (result.reason or "")
+
+
+def test_a_policy_that_does_not_fit_the_network_fails_in_words(runner: TrialRunner) -> None:
+    result = runner.run(job(policy(granularity="filter")))
+    assert result.state == "failed" and result.trace is None
+    assert "the network has no such group" in (result.reason or "")
+    typo = runner.run(job(policy(spare=["fc9"])))
+    assert "spare: 'fc9' matches no group (did you mean" in (typo.reason or "")
+
+
+def wrong_width() -> nn.Module:
+    return mlp((3, 8, 2))
+
+
+def wrong_input() -> nn.Module:
+    return mlp((5, 8, 3))
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(3, 3)
+
+    def forward(self, x: torch.Tensor) -> Any:
+        return self.fc(x), x
+
+
+def explodes() -> nn.Module:
+    raise ValueError("no network today")
+
+
+UNFIT: dict[str, tuple[dict[str, Any], str]] = {
+    "too few outputs": ({"model": wrong_width}, "model: has 2 outputs per example, the targets have 3 classes"),
+    "other inputs": ({"model": wrong_input}, r"model: does not run on inputs \(32, 3\): mat1 and mat2"),
+    "no tensor": ({"model": Pair}, r"model: must return a tensor with one row per example, inputs \(32, 3\) gave tuple"),
+    "no module": ({"model": lambda: 3}, "model: returned int"),
+    "no parameters": ({"model": nn.Identity}, "model: the network has no parameters"),
+    "a factory that raises": ({"model": explodes}, "making the network failed: ValueError: no network today"),
+    "targets of another kind": ({"loss": "mse"}, r"loss: outputs \(32, 3\) do not fit targets \(32,\)"),
+    "a loss per example": ({"loss": lambda o, y: o.mean(1)}, "loss: must return a scalar"),
+    "a group that is not there": ({"spare": ("conv1",)}, "spare: 'conv1' matches no group"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_a_task_whose_parts_do_not_fit_is_told_before_any_trial(name: str) -> None:
+    fields, told = UNFIT[name]
+    with pytest.raises(TaskError, match=told):
+        make_runner(**fields)
+
+
+def test_weights_that_are_not_there_are_missing_data() -> None:
+    with pytest.raises(MissingDataError, match="there is no file"):
+        make_runner(weights="nowhere.pt")
+
+
+def test_a_device_that_is_not_there_is_told() -> None:
+    with pytest.raises(EnvironmentFailure, match="device 'cuda:99' is not there"):
+        TrialRunner.from_task(make_task(), EngineSpec("blobs", device="cuda:99"))
+
+
+def test_a_plug_in_that_does_not_load_is_told() -> None:
+    with pytest.raises(UsageError, match=r"nowhere\.py"):
+        TrialRunner.from_task(make_task(), EngineSpec("blobs", device="cpu", plugins=("nowhere.py",)))
+
+
+def test_one_thread_on_the_cpu_while_a_trial_runs() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        runner = TrialRunner.from_task(make_task(), CPU)
+        assert runner.run(job(policy())).device == "cpu, 1 thread"
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
