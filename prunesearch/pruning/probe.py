@@ -59,9 +59,10 @@ def _settle(
 def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], seed: int = 0) -> str | None:
     """What goes wrong when half of the units of all these groups is cut, or None."""
     generator = torch.Generator().manual_seed(seed)
-    network, inputs = prepared(model, example, generator)
+    network, inputs = redrawn(model, example, generator)
     gone = {g.name: _half(g.info.size, generator) for g in groups}
     apply_masks(network, build_masks(dict(network.named_parameters()), groups, gone))
+    settle_norms(network, inputs)
     masked = outputs(network, inputs)
     try:
         physical_cut(network, groups, gone)
@@ -75,29 +76,35 @@ def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], see
     return f"masked and cut network differ by {difference:.0e} of the output, so something mixes its channels"
 
 
-def prepared(model: nn.Module, example: Any, generator: torch.Generator) -> tuple[nn.Module, Any]:
-    """A float64 copy with redrawn weights and fitting norm statistics, in evaluation mode, and inputs for it."""
+def redrawn(model: nn.Module, example: Any, generator: torch.Generator) -> tuple[nn.Module, Any]:
+    """A float64 copy with weights drawn anew, in evaluation mode, and two random inputs for it."""
     network = copy.deepcopy(model).double()
     inputs = map_inputs(drawn_like(example, generator), lambda t: t.double() if t.is_floating_point() else t)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if parameter.is_floating_point():
-                parameter.copy_(_redrawn(name, parameter, generator))
-    _settle_norms(network, inputs)
+                parameter.copy_(_values(name, parameter, generator))
     return network.eval(), inputs
 
 
-def _redrawn(name: str, parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Matrices: normal with variance 2 / fan-in, which keeps the size of signals; scales in 0.5 to 1.5; biases normal."""
+def _values(name: str, parameter: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Matrices: normal with variance 2 / fan-in, which keeps the size of signals; scales in 0.5 to 1.5; biases in 0 to 1.
+
+    Positive biases and shifts keep most units alive behind a ReLU: a unit that is always zero can be cut wrongly unseen.
+    """
     if parameter.dim() >= 2:
         return torch.randn(parameter.shape, generator=generator).mul_((2.0 / max(1, parameter[0].numel())) ** 0.5)
     if name.endswith("bias"):
-        return torch.randn(parameter.shape, generator=generator).mul_(0.3)
+        return torch.rand(parameter.shape, generator=generator)
     return torch.rand(parameter.shape, generator=generator).add_(0.5)
 
 
-def _settle_norms(network: nn.Module, inputs: Any) -> None:
-    """Running statistics of the inputs themselves; where the network does not run in training mode they stay."""
+def settle_norms(network: nn.Module, inputs: Any) -> None:
+    """Running statistics of the inputs themselves; where the network does not run in training mode they stay.
+
+    After masking, so that what is left is normalised: with statistics of the unmasked network most units of a ResNet-18
+    are zero on small images.
+    """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats]
     momenta = [m.momentum for m in norms]
     for norm in norms:
@@ -109,6 +116,7 @@ def _settle_norms(network: nn.Module, inputs: Any) -> None:
     except Exception:  # noqa: BLE001 -- the comparison that follows is in evaluation mode and says what is wrong
         return
     finally:
+        network.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
 

@@ -16,7 +16,7 @@ from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.enforcing import Enforcer
 from prunesearch.pruning.groups import UnitGroup, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks
-from prunesearch.pruning.probe import TOLERANCE, prepared
+from prunesearch.pruning.probe import TOLERANCE, redrawn, settle_norms
 from prunesearch.pruning.running import largest_difference, outputs
 from tests.pruning.networks import NETWORKS, Network
 
@@ -28,11 +28,15 @@ def drawn(network: Network, share: float = 0.5) -> tuple[nn.Module, torch.Tensor
     plain = network.make()
     groups = [g for g in find_groups(plain, network.example()).units if g.info.spared is None]
     generator = torch.Generator().manual_seed(1)
-    model, inputs = prepared(plain, network.example(), generator)
+    model, inputs = redrawn(plain, network.example(), generator)
     gone = {}
     for group in groups:
         gone[group.name] = torch.zeros(group.info.size, dtype=torch.bool)
         gone[group.name][torch.randperm(group.info.size, generator=generator)[: int(group.info.size * share)]] = True
+    masked = masked_copy(model, groups, gone)
+    settle_norms(masked, inputs)
+    for (_, target), (_, buffer) in zip(model.named_buffers(), masked.named_buffers(), strict=True):
+        target.copy_(buffer)
     return model, inputs, groups, gone
 
 
