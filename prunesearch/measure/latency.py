@@ -60,7 +60,7 @@ def measure_latency(
 ) -> Latency:
     """Time a network against the dense one. Neither is changed: copies in evaluation mode are timed.
 
-    A measurement of a small network takes 0.1 to 0.3 s; with long calls it is five rounds of one call each, and no round
+    A measurement of a small network takes 0.15 to 0.3 s; with long calls it is five rounds of one call each, and no round
     begins after 20 s. On the CPU with one thread the clock is the thread's CPU time: the same on an idle core, and blind
     to the time slices of neighbours (standard deviation .005 instead of .06 beside two of them, LeNet-5 at batch 64).
 
