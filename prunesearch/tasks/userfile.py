@@ -16,21 +16,24 @@ from typing import Any
 
 from prunesearch.errors import PrunesearchError, TaskError, did_you_mean
 from prunesearch.tasks.task import Task
+from prunesearch.training.seeding import seed_everything
 
 
-def user_task(source: str, function: str, **offered: Any) -> Task:
-    """The task that a user's function makes.
+def user_task(source: str, function: str, *, data_dir: str | None, seed: int) -> Task:
+    """The task that a user's function makes. What it draws is the same in every process: the generators are seeded.
 
     Args:
         source: path of a .py file, or name of an importable module.
         function: name of the function.
-        offered: arguments that the function gets if it has parameters of these names (`data_dir`, `seed`).
+        data_dir: what the function gets as `data_dir`, if it has such a parameter.
+        seed: likewise, and that of the global generators.
 
     Raises:
         TaskError: the file, the function or what it returns is not right; the user's own error is its cause.
     """
+    seed_everything(seed, "task")
     module = _from_file(Path(source).expanduser()) if source.endswith(".py") else _imported(source)
-    made = _called(_function(module, function, source), f"{source}:{function}", offered)
+    made = _called(_function(module, function, source), f"{source}:{function}", {"data_dir": data_dir, "seed": seed})
     if not isinstance(made, Task):
         raise TaskError(f"{source}:{function} returned {type(made).__name__}", "it must return a prunesearch.Task")
     return made

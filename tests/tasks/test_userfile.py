@@ -6,6 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 
 from prunesearch.errors import TaskError
 from prunesearch.tasks import load_task
@@ -36,6 +37,20 @@ def test_a_users_file_may_import_what_lies_beside_it(tmp_path: Path) -> None:
     task = load_task(f"{path}:make_task", seed=7)
     assert task.model()(task.train[0]).shape == (8, 2)  # type: ignore[index]
     assert (task.name, task.version) == (f"{path}:make_task", "7")
+
+
+def test_what_a_users_function_draws_follows_the_seed(tmp_path: Path) -> None:
+    text = """
+        import torch
+        from prunesearch.tasks import Task
+
+        def make_task():
+            return Task(model=lambda: torch.nn.Linear(3, 2), train=(torch.randn(8, 3), torch.zeros(8)))
+    """
+    ref = f"{written(tmp_path, text)}:make_task"
+    one, again, other = (load_task(ref, seed=seed).train for seed in (0, 0, 1))
+    assert isinstance(one, tuple) and isinstance(again, tuple) and isinstance(other, tuple)
+    assert torch.equal(one[0], again[0]) and not torch.equal(one[0], other[0])
 
 
 def test_a_module_is_found_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
