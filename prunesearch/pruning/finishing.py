@@ -29,7 +29,8 @@ class Finished:
         layers: one row per group of the granularity, spared ones included: what was kept.
         notes: where something is not exactly what was asked, and why.
         infeasible: why the network is not usable (nothing removed, collapsed, cut and mask differ), or None.
-        masked_difference: largest |masked - cut| / max(1, largest |output|) on the check inputs; 0 for weights.
+        masked_difference: largest |masked - cut| / max(1, largest |output|) on the check inputs, in the network's own
+            type, or in float64 where only rounding passes 1e-5; 0 for weights.
         recovered: rewind_pruning: whether any level came back; None for all others.
         sparsity: fraction of the dense network's parameters that are gone.
         gone: per group, which elements are gone, (n,) bool, in the numbering of the dense network.
@@ -55,7 +56,8 @@ class Compared:
 def cut_and_compare(model: nn.Module, groups: Sequence[Group], gone: Gone, example: Any) -> Compared:
     """Cut `model` in place and compare it with its masked form.
 
-    Rounding alone can pass 1e-5 on deep networks (3.8e-5 on a ResNet-50), so beyond that both are compared in float64.
+    Rounding alone can pass 1e-5 on deep networks (3.8e-5 on a ResNet-50), and TF32, which CUDA convolutions use unless
+    told otherwise, passes it on any; so beyond that both are compared in float64, which knows no TF32.
     """
     units = [g for g in groups if isinstance(g, UnitGroup) and g.name in gone]
     if not units:

@@ -60,16 +60,13 @@ def drawn_like(example: Any, generator: torch.Generator, batch: int = 2) -> Any:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients and without TF32; afterwards every module is in the mode it was in."""
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
     modes = {name: module.training for name, module in model.named_modules()}
-    tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
         for name, module in model.named_modules():
             module.training = modes.get(name, module.training)
 

@@ -10,7 +10,8 @@
             accuracy = evaluate(model)
     finished = session.finish(accuracy)  # `model` is the smaller network now
 
-While it trains the network keeps its shape, with masks; only `finish` cuts.
+While it trains the network keeps its shape, with masks; only `finish` cuts. With `shrink=True` a final cut of units is made
+at once, and training goes on as the smaller network.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from prunesearch.pruning.gradients import Losses
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks, masked_count
 from prunesearch.pruning.scoring import Selector, seed_of
+from prunesearch.pruning.shrinking import can_shrink, shrink
 from prunesearch.results import LayerRow
 from prunesearch.schedules import Decision, Order, make_schedule
 
@@ -98,6 +100,8 @@ class PruningSession:
             `recalibrate_batches`.
         seed: of everything that is drawn, together with the epoch.
         target: rewind_pruning on given weights: their validation accuracy.
+        shrink: whether the network becomes smaller at the last planned cut of units rather than in `finish`: its
+            parameters, and those of the optimiser, are then new tensors. Not done where dropout is in force.
 
     Raises:
         PolicyError: the policy does not fit the network, or needs `losses` and there are none.
@@ -114,8 +118,11 @@ class PruningSession:
         losses: Losses | None = None,
         seed: int = 0,
         target: float | None = None,
+        shrink: bool = False,
     ) -> None:
         self.model, self.policy = model, policy
+        self._optimizer, self._shrinks = optimizer, shrink and policy.is_unit and can_shrink(model)
+        self._compared: Compared | None = None
         self.groups = groups or find_groups(model, example_input)
         self._chosen = self.groups.chosen(policy)
         info = CRITERIA[policy.criterion]
@@ -141,6 +148,12 @@ class PruningSession:
         """
         return self._sparsity
 
+    def needs_network(self, epoch: int, accuracy: float | None = None) -> bool:
+        """Whether `before_epoch` with the same arguments will look at the network or change it; nothing happens here."""
+        decision, _ = self._schedule.before(epoch, self._state, accuracy)
+        rewinds = self.policy.recovery == "rewind_weights" and epoch == self.policy.rewind_to
+        return rewinds or decision.order is not None or decision.came_back is not None
+
     def before_epoch(self, epoch: int, accuracy: float | None = None) -> EpochStart:
         """Do what the policy says before an epoch.
 
@@ -164,6 +177,9 @@ class PruningSession:
         anew = order.recovery != "keep"
         if anew:
             self._enforcer.forget_moments()
+        if self._shrinks and order.last and order.enforced and epoch < self.policy.epochs:
+            self._enforcer.close()
+            self._compared = shrink(self.model, self._optimizer, self._chosen, self._gone, self._example)
         return EpochStart(decision, cut, order.lr_restart, order.lr_length, order.initial_learning_rate, anew)
 
     def after_step(self) -> None:
@@ -200,8 +216,8 @@ class PruningSession:
         self.before_epoch(self.policy.epochs, accuracy)
         recovered = self._put_back_answer()
         self._enforcer.close()
-        compared = Compared()
-        if self.policy.is_unit:
+        compared = self._compared or Compared()
+        if self.policy.is_unit and self._compared is None:
             compared = cut_and_compare(self.model, self._chosen, self._gone, self._example)
         return Finished(
             layers=layer_rows(self.groups.of(self.policy.granularity), self._gone),

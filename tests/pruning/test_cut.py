@@ -61,6 +61,17 @@ def test_masked_equals_cut_and_masking_matters(network: Network) -> None:
 
 
 @every_network
+def test_what_is_masked_is_what_is_cut(network: Network) -> None:
+    """Every tensor of the cut network is what the masks leave: no bias, shift or column is forgotten."""
+    model, _, groups, gone = drawn(network)
+    masks = build_masks(dict(model.named_parameters()), groups, gone)
+    cut = dict(cut_copy(model, groups, gone).named_parameters())
+    for name, parameter in model.named_parameters():
+        left = parameter[masks[name].bool()] if name in masks else parameter.flatten()
+        assert torch.equal(left, cut[name].flatten()), name
+
+
+@every_network
 def test_masked_equals_cut_in_float32(network: Network) -> None:
     model, inputs, groups, gone = drawn(network)
     model, inputs = model.float(), inputs.float()

@@ -135,6 +135,23 @@ def test_masks_hold_after_every_step_in_weights_gradients_and_moments(granularit
     assert run.session.sparsity > 0.3
 
 
+class Restless(SGD):
+    """An optimiser that moves every weight, whatever its gradient."""
+
+    def step(self, closure: Any = None) -> Any:
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    parameter.add_(0.1)
+
+
+def test_masks_hold_whatever_the_optimiser_does() -> None:
+    run = Run(policy(threshold=0.5), kind=Restless)
+    run.train(until=1)
+    for _ in run.epoch(1):
+        assert run.zeros(*WEIGHTS) == [54, 31]
+
+
 def test_one_shot_grows_back_inside_an_epoch_and_is_measured_masked() -> None:
     run = Run(policy(function="one_shot", threshold=0.5))
     run.train(until=1)
