@@ -56,3 +56,8 @@ def pad(images: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
     padded = images.new_zeros(n, height + 2 * PADDING, width + 2 * PADDING, channels)
     padded[:, PADDING:-PADDING, PADDING:-PADDING] = images
     return padded
+
+
+def unpadded(padded: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
+    """The images within `pad(images, kinds)`, as a view."""
+    return padded[:, PADDING:-PADDING, PADDING:-PADDING] if "crop" in kinds else padded

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from prunesearch.errors import TaskError
 from prunesearch.tasks.types import Augment, Batch
-from prunesearch.training.augment import Crops, pad
+from prunesearch.training.augment import Crops, pad, unpadded
 from prunesearch.training.seeding import generator, seed_everything
 
 EVALUATED = 2**20
@@ -81,7 +81,8 @@ class Resident:
         self._x = x.to(how.device).contiguous()
         self._y = y.to(how.device).contiguous()
         self._size = (self._x.shape[1], self._x.shape[2]) if self._images else (0, 0)
-        self._padded = pad(self._x, self._names) if self._names else self._x
+        self._padded = pad(self._x, self._names)
+        self._x = unpadded(self._padded, self._names)  # a view: images are held once
         self._scale, self._shift = self._constants()
 
     @property
