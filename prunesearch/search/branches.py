@@ -60,7 +60,8 @@ def _no_number(ranges: Ranges, chosen: dict[str, Any]) -> str | None:
         if not all(ranges.options(name, {**chosen, "last_cut": cut}) for cut in cuts):
             low, high = ranges.bounds(name, {**chosen, "last_cut": cuts[0]})
             allowed = f"{low:g} to {high:g}" if low <= high else "nothing"
-            return f"{name}: {_told(name, chosen)} leaves {allowed} with {ranges.epochs} epochs, the study says {ranges.words_of(name)}"
+            branch, n = _told(name, chosen), ranges.epochs
+            return f"{name}: {branch} leaves {allowed} with {n} epochs, the study says {ranges.words_of(name)}"
     return None
 
 

@@ -28,7 +28,7 @@ from prunesearch.search.heart import Heart
 from prunesearch.search.ledger import Reconciled, owner_name, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
 from prunesearch.search.opening import Opened, find, open_study, resolved, total_of
-from prunesearch.search.outbox import Outbox
+from prunesearch.search.outbox import PATIENCE, Outbox
 from prunesearch.search.outcome import SearchOutcome, Stopwatch, nothing_feasible
 from prunesearch.search.performer import Performer
 from prunesearch.search.planner import Planner
@@ -37,7 +37,7 @@ from prunesearch.search.sampler import WARNINGS
 from prunesearch.search.signals import Interrupted, StopFlag
 from prunesearch.spec import StudySpec
 from prunesearch.store import Store
-from prunesearch.store.optuna_storage import optuna_storage
+from prunesearch.store.optuna_storage import close_storage, optuna_storage
 
 _GLANCE = 5.0  # seconds after which a waiting driver looks at its deadline
 
@@ -52,6 +52,7 @@ def run_search(
     keep: Keep = "front",
     artifacts: str | Path | None = None,
     home: str | Path | None = None,
+    patience: float = PATIENCE,
 ) -> SearchOutcome:
     """Search until the study has its trials, its time is over, or somebody stops it. The same call goes on later.
 
@@ -64,6 +65,7 @@ def run_search(
         keep: whose pruned networks stay in `artifacts`.
         artifacts: folder for them, one folder per study and trial; None keeps none.
         home: PRUNESEARCH_HOME, where results wait for a database that is away.
+        patience: seconds for which the database may be away before the search gives up.
 
     Raises:
         StudyError: the study's definition or task is not what is stored, or its space or start policies are not valid.
@@ -72,10 +74,12 @@ def run_search(
         InfeasibleError: all trials ended and none is feasible.
         EnvironmentFailure: all trials failed.
     """
-    search = _Search(spec, store, engine, more, listener or deaf, _home(home))
+    emit = listener or deaf
+    outbox = Outbox(_home(home), store.url, lambda text: emit(events.Warned(text)), patience)
+    search = _Search(spec, store, engine, more, emit, outbox)
     folder = None if artifacts is None or keep == "none" else Path(artifacts) / spec.name
     with StopFlag() as flag:
-        return search.finished() or search.run(flag, keep, folder)
+        return search.finished() or search.begin(flag, keep, folder)
 
 
 def _home(home: str | Path | None) -> Path:
@@ -85,12 +89,11 @@ def _home(home: str | Path | None) -> Path:
 class _Search:
     """One call of `run_search`."""
 
-    def __init__(self, spec: StudySpec, store: Store, engine: Engine, more: int | None, emit: Listener, home: Path) -> None:
-        self._given, self._store, self._engine, self._emit = spec, store, engine, emit
+    def __init__(self, spec: StudySpec, store: Store, engine: Engine, more: int | None, emit: Listener, outbox: Outbox) -> None:
+        self._given, self._store, self._engine, self._emit, self._outbox = spec, store, engine, emit, outbox
         self._watch = Stopwatch()
         self._record = find(store, spec.name)
         self._total = total_of(spec, self._record, more)
-        self._outbox = Outbox(home, store.url, lambda text: emit(events.Warned(text)))
 
     def finished(self) -> SearchOutcome | None:
         """The outcome of a study that is complete already, which needs no engine; None for any other.
@@ -107,25 +110,33 @@ class _Search:
             return None
         return self._outcome(record.info, record.dense, None)
 
-    def run(self, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
-        """Open the study, and drive it to its end."""
+    def begin(self, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
+        """Open the study in both sets of tables, and drive it to its end."""
         info = self._engine.describe()
         storage = optuna_storage(self._store.url)
-        if self._record is None and study_exists(storage, self._given.name):
-            raise StudyError(
-                f"the store has an Optuna study '{self._given.name}' that prunesearch did not make", "give another name: --as NEW"
-            )
-        opened = open_study(self._store, self._given, self._record, self._total, info)
-        memory = Memory(storage, opened.spec.name, directions_of(opened.spec.objectives, info.direction))
-        self._greet(opened)
-        self._outbox.replay(opened.spec.name, lambda letter: deliver(self._store, letter))
         try:
-            dense, seconds = dense_reference(opened.spec, self._store, self._engine, opened.space.epochs, flag, self._emit)
+            if self._record is None and study_exists(storage, self._given.name):
+                raise StudyError(
+                    f"the store has an Optuna study '{self._given.name}' that prunesearch did not make",
+                    "give another name: --as NEW",
+                )
+            opened = open_study(self._store, self._given, self._record, self._total, info)
+            memory = Memory(storage, opened.spec.name, directions_of(opened.spec.objectives, info.direction))
+            return self._run(opened, memory, flag, keep, folder)
+        finally:
+            close_storage(storage)
+
+    def _run(self, opened: Opened, memory: Memory, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
+        spec, info = opened.spec, opened.info
+        self._greet(opened)
+        self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
+        try:
+            dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit)
         except Interrupted:
             return self._outcome(info, None, flag.reason)
         self._watch.dense(seconds)
-        study = Study(opened.spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
-        planner = Planner(opened.spec.seed, opened.spec.latency, dense, folder)
+        study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
+        planner = Planner(spec.seed, spec.latency, dense, folder)
         recorder = self._recorder(study, planner, info, keep, folder)
         found = self._mended(study, recorder, quiet=opened.quiet)
         performer = Performer(study, opened.space, opened.starts, self._engine, planner, recorder, owner_name(), found)

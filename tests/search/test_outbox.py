@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ import pytest
 
 from prunesearch.errors import StoreError
 from prunesearch.results import EpochRow, LayerRow, Result, Timings
-from prunesearch.search import outbox as module
 from prunesearch.search.outbox import Letter, Outbox
 from tests.search.parts import measures, result
 
@@ -21,8 +21,8 @@ LETTER = Letter("s", 3, result(), {"accuracy": 0.5}, feasible=True)
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """Time passes without waiting."""
     found: list[float] = []
-    monkeypatch.setattr(module.time, "sleep", found.append)
-    monkeypatch.setattr(module.time, "monotonic", lambda: sum(found))
+    monkeypatch.setattr(time, "sleep", found.append)
+    monkeypatch.setattr(time, "monotonic", lambda: sum(found))
     return found
 
 
