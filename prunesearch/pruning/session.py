@@ -158,12 +158,18 @@ class PruningSession:
         """Do what the policy says before an epoch.
 
         Args:
-            epoch: 0 to N - 1, in order.
+            epoch: 0 to N - 1, in order, none left out.
             accuracy: validation accuracy after the last epoch, or of given weights; rewind_pruning needs it.
 
         Raises:
             InfeasibleError: scores are not finite.
+            PolicyError: the epochs are out of order, so that cuts would be left out or made twice.
         """
+        if epoch != self._epoch + 1:
+            made_for = f"the policy was made for {self.policy.epochs} epochs"
+            raise PolicyError(
+                f"epoch {self._epoch + 1} is next, got {epoch}; {made_for}", "policy.rescaled(epochs) fits another number"
+            )
         self._epoch = epoch
         if self.policy.recovery == "rewind_weights" and epoch == self.policy.rewind_to:
             self._rewind = recovery.snapshot(self.model)
@@ -191,9 +197,9 @@ class PruningSession:
         """While the network is measured after an epoch: as the next epoch will start from it.
 
         Under `one_shot` the mask is selected afresh and applied meanwhile, for weights may have grown back; afterwards
-        the network is as it was. Nothing happens under any other schedule.
+        the network is as it was. Nothing happens under any other schedule, nor before the first order.
         """
-        order = self._free_order(self._epoch + 1)
+        order = self._free_order(self._epoch + 1) if self._epoch >= self.policy.epoch_threshold else None
         if order is None:
             yield
             return
@@ -212,6 +218,9 @@ class PruningSession:
 
         Returns:
             What was kept, whether the network is usable, and the proof that the cut was right.
+
+        Raises:
+            PolicyError: not all epochs were started.
         """
         self.before_epoch(self.policy.epochs, accuracy)
         recovered = self._put_back_answer()

@@ -43,9 +43,7 @@ def shrink(model: nn.Module, optimizer: Optimizer | None, groups: Sequence[Group
     return compared
 
 
-def _hand_over(
-    optimizer: Optimizer, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor], stays: Stays
-) -> None:
+def _hand_over(optimizer: Optimizer, before: Mapping[str, torch.Tensor], after: Mapping[str, torch.Tensor], stays: Stays) -> None:
     """Replace parameters in the optimiser's groups and state; a parameter that was not cut may be the same tensor."""
     new = {id(old): after[name] for name, old in before.items()}
     for group in optimizer.param_groups:

@@ -4,88 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
-from torch.nn import functional
 from torch.optim import SGD, Adam, Optimizer
 
-from prunesearch.errors import InfeasibleError, PolicyError
-from prunesearch.policy import Policy
-from prunesearch.pruning import finishing
-from prunesearch.pruning.cut import physical_cut
-from prunesearch.pruning.masks import Gone
-from prunesearch.pruning.running import outputs
-from prunesearch.pruning.session import Finished, PruningSession
-from tests.pruning.networks import NETWORKS, Network
-
-
-def policy(**fields: Any) -> Policy:
-    return Policy.parse({"epochs": 4, "granularity": "weight", "epoch_threshold": 1, **fields})
-
-
-@dataclass
-class Run:
-    """One network, trained for a few steps an epoch on random data."""
-
-    policy: Policy
-    network: Network = NETWORKS["mlp"]
-    kind: type[Optimizer] = Adam
-    seed: int = 0
-    accuracies: dict[int, float] = field(default_factory=dict)
-    target: float | None = None
-
-    def __post_init__(self) -> None:
-        torch.manual_seed(self.seed)
-        self.model = self.network.make().train()
-        self.optimizer = self.kind(self.model.parameters(), lr=1e-2)  # type: ignore[call-arg]
-        self.inputs = torch.randn(40, *self.network.shape, generator=torch.Generator().manual_seed(1))
-        self.session = PruningSession(
-            self.model,
-            self.policy,
-            optimizer=self.optimizer,
-            example_input=self.network.example(),
-            losses=self.losses,
-            seed=self.seed,
-            target=self.target,
-        )
-
-    def losses(self, count: int) -> Iterator[torch.Tensor]:
-        return (self.loss(x) for x in self.inputs.split(8)[:count])
-
-    def loss(self, x: torch.Tensor) -> torch.Tensor:
-        out = self.model(x)
-        return functional.cross_entropy(out, torch.arange(len(x)) % out.shape[1])
-
-    def epoch(self, epoch: int) -> Iterator[int]:
-        """Start an epoch, then yield after every step."""
-        self.session.before_epoch(epoch, self.accuracies.get(epoch))
-        for step, x in enumerate(self.inputs.split(8)):
-            self.optimizer.zero_grad()
-            self.loss(x).backward()
-            self.optimizer.step()
-            self.session.after_step()
-            yield step
-
-    def train(self, until: int | None = None) -> None:
-        for epoch in range(self.policy.epochs if until is None else until):
-            for _ in self.epoch(epoch):
-                pass
-
-    def finish(self) -> Finished:
-        return self.session.finish(self.accuracies.get(self.policy.epochs))
-
-    def zeros(self, *names: str) -> list[int]:
-        return [int((self.model.get_parameter(n) == 0).sum()) for n in names]
-
-
-WEIGHTS = ("0.weight", "2.weight")  # 108 and 63 of the multi-layer perceptron; the output layer is spared
-TOTAL = 108 + 9 + 63 + 7 + 21 + 3
-
+from prunesearch.pruning.session import PruningSession
+from tests.pruning.networks import NETWORKS
+from tests.pruning.plain_loop import TOTAL, WEIGHTS, Run, policy
 
 EXACT = [
     ({"scope": "layer", "threshold": 0.7}, [75, 44]),
@@ -271,117 +198,6 @@ def test_rewind_pruning_answers_with_the_sparsest_level_that_came_back(
     assert finished.sparsity == seen[last] / TOTAL
     told = "no level came back" if answer is None else f"level {answer:g} came back"
     assert told in finished.notes[-1]
-
-
-UNITS = [
-    ("mlp", {"granularity": "neuron", "threshold": 0.5}, {"0": (5, 9), "2": (4, 7), "4": (3, 3)}),
-    ("lenet5", {"granularity": "filter", "threshold": 0.9}, {"conv1": (2, 20), "conv2": (5, 50)}),
-    (
-        "lenet5",
-        {"granularity": "unit", "threshold": 0.5, "round_to": 8},
-        {"conv1": (16, 20), "conv2": (32, 50), "fc1": (256, 500)},
-    ),
-    ("grouped", {"granularity": "filter", "threshold": 0.5}, {"stem": (2, 4), "mid": (3, 6)}),
-    ("gated", {"granularity": "neuron", "threshold": 0.34}, {"both": (4, 6)}),
-]
-
-
-@pytest.mark.parametrize(("name", "fields", "widths"), UNITS)
-def test_widths_reached_are_widths_asked(name: str, fields: dict[str, Any], widths: dict[str, tuple[int, int]]) -> None:
-    run = Run(policy(**fields), network=NETWORKS[name])
-    dense = sum(p.numel() for p in run.model.parameters())
-    run.train()
-    masked = outputs(run.model, run.inputs)
-    finished = run.finish()
-    rows = {row.name: (row.kept, row.total) for row in finished.layers}
-    assert {k: rows[k] for k in widths} == widths
-    assert finished.infeasible is None and finished.masked_difference <= 1e-5
-    torch.testing.assert_close(outputs(run.model, run.inputs), masked, rtol=1e-4, atol=1e-5)
-    assert finished.sparsity == pytest.approx(1 - sum(p.numel() for p in run.model.parameters()) / dense)
-    first = run.model.get_parameter(f"{next(iter(widths))}.weight")
-    share = 2 if name in ("grouped", "gated") else 1  # the stem's units are two channels, one for each group of `mid`
-    assert first.shape[0] == next(iter(widths.values()))[0] * share
-
-
-def test_what_is_asked_and_not_reached_is_told() -> None:
-    run = Run(policy(granularity="neuron", threshold=0.5, round_to=4))
-    run.train()
-    assert run.finish().notes == ("0: 5 units were asked for, 8 stay (round_to 4)",)
-
-
-def test_after_the_end_the_optimiser_is_free() -> None:
-    run = Run(policy(granularity="neuron", threshold=0.5))
-    run.train()
-    run.finish()
-    fresh = Adam(run.model.parameters())
-    run.loss(run.inputs).backward()
-    fresh.step()
-    run.session.after_step()
-    assert all(bool(p.any()) for p in run.model.parameters())
-
-
-def test_pruning_without_retraining() -> None:
-    for fields in ({"epochs": 0, "epoch_threshold": 0}, {"epochs": 2, "epoch_threshold": 2}):
-        run = Run(policy(threshold=0.5, granularity="neuron", **fields))
-        run.train()
-        assert run.session.sparsity == 0.0
-        assert [(row.kept, row.total) for row in run.finish().layers] == [(5, 9), (4, 7), (3, 3)]
-
-
-@pytest.mark.parametrize("granularity", ["weight", "neuron"])
-def test_a_policy_that_removes_nothing_is_not_a_success(granularity: str) -> None:
-    run = Run(policy(threshold=0.01 if granularity == "neuron" else 0.001, granularity=granularity))
-    run.train()
-    assert run.finish().infeasible == "the policy removed nothing"
-
-
-def test_a_network_that_no_longer_looks_at_its_inputs_is_not_a_success() -> None:
-    run = Run(policy(threshold=0.5))
-    run.train()
-    run.model.get_parameter("2.weight").data.zero_()
-    assert run.finish().infeasible == "the network collapsed: its outputs no longer depend on its inputs"
-
-
-def test_a_wrong_cut_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong(model: nn.Module, groups: Any, gone: Gone) -> None:
-        physical_cut(model, groups, {name: lost.roll(1) for name, lost in gone.items()})
-
-    monkeypatch.setattr(finishing, "physical_cut", wrong)
-    run = Run(policy(threshold=0.5, granularity="neuron"))
-    run.train()
-    finished = run.finish()
-    assert finished.masked_difference > 1e-3
-    assert finished.infeasible is not None and "masked and cut network differ by" in finished.infeasible
-
-
-def test_a_cut_to_another_width_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(finishing, "physical_cut", lambda model, groups, gone: None)
-    run = Run(policy(threshold=0.5, granularity="neuron"))
-    run.train()
-    assert run.finish().infeasible == "widths are not what was asked: 0 has 9 instead of 5, 2 has 7 instead of 4"
-
-
-def test_weights_that_are_not_finite_end_the_trial() -> None:
-    run = Run(policy(threshold=0.5))
-    run.model.get_parameter("0.weight").data[0, 0] = float("nan")
-    with pytest.raises(InfeasibleError, match="scores of 0 are not finite"):
-        run.train()
-
-
-REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"criterion": "taylor"}, "criterion 'taylor': needs training data, and there is none"),
-    ({"criterion": "snip"}, "criterion 'snip': needs training data"),
-    ({"recalibrate_batches": 3}, "recalibrate_batches: needs training data"),
-    ({"granularity": "neuron", "criterion": "bn_scale"}, "no norm stands behind 0, 2"),
-    ({"granularity": "filter"}, "nothing is left to prune"),
-    ({"granularity": "neuron", "round_to": 8}, r"round_to: 8 is more than the width of 2 \(7\)"),
-]
-
-
-@pytest.mark.parametrize(("fields", "message"), REFUSED)
-def test_what_cannot_be_done_is_refused_before_any_training(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(PolicyError, match=message):
-        PruningSession(NETWORKS["mlp"].make(), policy(**fields), optimizer=None, example_input=NETWORKS["mlp"].example())
 
 
 @pytest.mark.parametrize("criterion", ["l1", "l2", "linf", "random", "taylor", "obd", "snip", "magnitude_increase", "lamp"])

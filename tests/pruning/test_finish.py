@@ -1,0 +1,174 @@
+"""How a session ends: the cut, its proof, the guards, and what is refused before anything begins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.optim import Adam
+
+from prunesearch.errors import InfeasibleError, PolicyError
+from prunesearch.pruning import finishing
+from prunesearch.pruning.cut import physical_cut
+from prunesearch.pruning.masks import Gone
+from prunesearch.pruning.running import outputs
+from prunesearch.pruning.session import PruningSession
+from tests.pruning.networks import NETWORKS
+from tests.pruning.plain_loop import Run, policy
+
+UNITS = [
+    ("mlp", {"granularity": "neuron", "threshold": 0.5}, {"0": (5, 9), "2": (4, 7), "4": (3, 3)}),
+    ("lenet5", {"granularity": "filter", "threshold": 0.9}, {"conv1": (2, 20), "conv2": (5, 50)}),
+    (
+        "lenet5",
+        {"granularity": "unit", "threshold": 0.5, "round_to": 8},
+        {"conv1": (16, 20), "conv2": (32, 50), "fc1": (256, 500)},
+    ),
+    ("grouped", {"granularity": "filter", "threshold": 0.5}, {"stem": (2, 4), "mid": (3, 6)}),
+    ("gated", {"granularity": "neuron", "threshold": 0.34}, {"both": (4, 6)}),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "widths"), UNITS)
+def test_widths_reached_are_widths_asked(name: str, fields: dict[str, Any], widths: dict[str, tuple[int, int]]) -> None:
+    run = Run(policy(**fields), network=NETWORKS[name])
+    dense = sum(p.numel() for p in run.model.parameters())
+    run.train()
+    masked = outputs(run.model, run.inputs)
+    finished = run.finish()
+    rows = {row.name: (row.kept, row.total) for row in finished.layers}
+    assert {k: rows[k] for k in widths} == widths
+    assert finished.infeasible is None and finished.masked_difference <= 1e-5
+    torch.testing.assert_close(outputs(run.model, run.inputs), masked, rtol=1e-4, atol=1e-5)
+    assert finished.sparsity == pytest.approx(1 - sum(p.numel() for p in run.model.parameters()) / dense)
+    first = run.model.get_parameter(f"{next(iter(widths))}.weight")
+    share = 2 if name in ("grouped", "gated") else 1  # the stem's units are two channels, one for each group of `mid`
+    assert first.shape[0] == next(iter(widths.values()))[0] * share
+
+
+def test_what_is_asked_and_not_reached_is_told() -> None:
+    run = Run(policy(granularity="neuron", threshold=0.5, round_to=4))
+    run.train()
+    assert run.finish().notes == ("0: 5 units were asked for, 8 stay (round_to 4)",)
+
+
+def test_after_the_end_the_optimiser_is_free() -> None:
+    run = Run(policy(granularity="neuron", threshold=0.5))
+    run.train()
+    run.finish()
+    fresh = Adam(run.model.parameters())
+    run.loss(run.inputs).backward()
+    fresh.step()
+    run.session.after_step()
+    assert all(bool(p.any()) for p in run.model.parameters())
+
+
+def test_pruning_without_retraining() -> None:
+    for fields in ({"epochs": 0, "epoch_threshold": 0}, {"epochs": 2, "epoch_threshold": 2}):
+        run = Run(policy(threshold=0.5, granularity="neuron", **fields))
+        run.train()
+        assert run.session.sparsity == 0.0
+        assert [(row.kept, row.total) for row in run.finish().layers] == [(5, 9), (4, 7), (3, 3)]
+
+
+@pytest.mark.parametrize("granularity", ["weight", "neuron"])
+def test_a_policy_that_removes_nothing_is_not_a_success(granularity: str) -> None:
+    run = Run(policy(threshold=0.01 if granularity == "neuron" else 0.001, granularity=granularity))
+    run.train()
+    assert run.finish().infeasible == "the policy removed nothing"
+
+
+def test_a_network_that_no_longer_looks_at_its_inputs_is_not_a_success() -> None:
+    run = Run(policy(threshold=0.5))
+    run.train()
+    run.model.get_parameter("2.weight").data.zero_()
+    assert run.finish().infeasible == "the network collapsed: its outputs no longer depend on its inputs"
+
+
+def test_a_wrong_cut_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong(model: nn.Module, groups: Any, gone: Gone) -> None:
+        physical_cut(model, groups, {name: lost.roll(1) for name, lost in gone.items()})
+
+    monkeypatch.setattr(finishing, "physical_cut", wrong)
+    run = Run(policy(threshold=0.5, granularity="neuron"))
+    run.train()
+    finished = run.finish()
+    assert finished.masked_difference > 1e-3
+    assert finished.infeasible is not None and "masked and cut network differ by" in finished.infeasible
+
+
+def test_a_cut_to_another_width_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finishing, "physical_cut", lambda model, groups, gone: None)
+    run = Run(policy(threshold=0.5, granularity="neuron"))
+    run.train()
+    assert run.finish().infeasible == "widths are not what was asked: 0 has 9 instead of 5, 2 has 7 instead of 4"
+
+
+def test_weights_that_are_not_finite_end_the_trial() -> None:
+    run = Run(policy(threshold=0.5))
+    run.model.get_parameter("0.weight").data[0, 0] = float("nan")
+    with pytest.raises(InfeasibleError, match="scores of 0 are not finite"):
+        run.train()
+
+
+@pytest.mark.parametrize(("epochs", "message"), [((1,), "epoch 0 is next, got 1"), ((0, 1, 1), "epoch 2 is next, got 1")])
+def test_no_cut_is_left_out_or_made_twice(epochs: tuple[int, ...], message: str) -> None:
+    run = Run(policy(threshold=0.5))
+    *right, wrong = epochs
+    for epoch in right:
+        run.session.before_epoch(epoch)
+    with pytest.raises(PolicyError, match=message):
+        run.session.before_epoch(wrong)
+
+
+def test_an_end_before_the_last_epoch_is_refused() -> None:
+    run = Run(policy(function="gradual", converge_over=3, threshold=0.5))
+    run.train(until=2)
+    with pytest.raises(PolicyError, match="epoch 2 is next, got 4; the policy was made for 4 epochs") as error:
+        run.finish()
+    assert error.value.hint == "policy.rescaled(epochs) fits another number"
+
+
+class TwoInputs(nn.Module):
+    """Words and numbers, by position or by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.numbers = nn.Embedding(11, 8), nn.Linear(3, 8)
+        self.hidden, self.out = nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, tokens: torch.Tensor, numbers: torch.Tensor) -> dict[str, torch.Tensor]:
+        both = torch.tanh(self.words(tokens).mean(1) + self.numbers(numbers))
+        return {"logits": self.out(torch.relu(self.hidden(both)))}
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+def test_several_inputs_by_position_or_by_name(by_name: bool) -> None:
+    tokens, numbers = torch.randint(0, 11, (4, 5)), torch.randn(4, 3)
+    example: Any = {"tokens": tokens, "numbers": numbers} if by_name else (tokens, numbers)
+    model = TwoInputs()
+    session = PruningSession(
+        model, policy(epochs=0, epoch_threshold=0, granularity="neuron", threshold=0.5), optimizer=None, example_input=example
+    )
+    finished = session.finish()
+    assert [(row.name, row.kept, row.total) for row in finished.layers] == [("numbers", 4, 8), ("hidden", 3, 6), ("out", 2, 2)]
+    assert finished.infeasible is None
+    assert model.words.weight.shape == (11, 4) and model.words.embedding_dim == 4
+
+
+REFUSED: list[tuple[dict[str, Any], str]] = [
+    ({"criterion": "taylor"}, "criterion 'taylor': needs training data, and there is none"),
+    ({"criterion": "snip"}, "criterion 'snip': needs training data"),
+    ({"recalibrate_batches": 3}, "recalibrate_batches: needs training data"),
+    ({"granularity": "neuron", "criterion": "bn_scale"}, "no norm stands behind 0, 2"),
+    ({"granularity": "filter"}, "nothing is left to prune"),
+    ({"granularity": "neuron", "round_to": 8}, r"round_to: 8 is more than the width of 2 \(7\)"),
+]
+
+
+@pytest.mark.parametrize(("fields", "message"), REFUSED)
+def test_what_cannot_be_done_is_refused_before_any_training(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(PolicyError, match=message):
+        PruningSession(NETWORKS["mlp"].make(), policy(**fields), optimizer=None, example_input=NETWORKS["mlp"].example())
