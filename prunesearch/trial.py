@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
-from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,25 +15,25 @@ from torch import nn
 
 from prunesearch.criteria import load_plugin
 from prunesearch.errors import PrunesearchError
-from prunesearch.measure.accuracy import classification_report, evaluate, predictions
+from prunesearch.measure.accuracy import classification_report, predictions
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.latency import measure_latency
 from prunesearch.measure.params import shape_signature
-from prunesearch.pruning.session import EpochStart, Finished, PruningSession
+from prunesearch.pruning.session import Finished
 from prunesearch.pruning.structure import WeightGroup
 from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result, TaskInfo
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.clock import Clock
-from prunesearch.training.data import Batches
+from prunesearch.training.course import Course, Setting, TrialFailure, shares
 from prunesearch.training.keep import keep_network
-from prunesearch.training.learning_rate import Recipe, Segment
-from prunesearch.training.loop import Loop, train_epoch
-from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared, find_device, prepare
+from prunesearch.training.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
     from prunesearch.engines.base import EngineSpec
     from prunesearch.measure.lane import Lane
+
+log = logging.getLogger(__name__)
 
 
 class TrialRunner:
@@ -57,6 +57,10 @@ class TrialRunner:
         made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed) if task is None else task
         with _one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
+        snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
+        if snapshots and not shares(self._prepared):
+            log.warning("epochs are not shared between trials: the task brings its own loader, loop or evaluation")
+        self._setting = Setting(self._prepared, lane.checkpoint if lane else _nothing, snapshots, spec.plugins)
         self._lane = lane
 
     @classmethod
@@ -74,7 +78,7 @@ class TrialRunner:
         The dense reference is a job without a policy: given weights are evaluated as they are, a network without weights
         is trained for the job's epochs.
         """
-        trial = _Trial(self._prepared, job, self._lane)
+        trial = _Trial(self._setting, job, self._lane)
         try:
             with _one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
                 return trial.run()
@@ -84,36 +88,29 @@ class TrialRunner:
             return trial.failed(problem)
 
 
-class TrialFailure(Exception):
-    """The trial cannot go on: the reason, in one line."""
-
-
 @dataclass
 class _Trial:
     """One job in the making."""
 
-    prepared: Prepared
+    setting: Setting
     job: Job
     lane: Lane | None
     clock: Clock = field(init=False)
-    rows: list[EpochRow] = field(default_factory=list)
+    course: Course = field(init=False)
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         lane = self.lane
         self.clock = Clock((lambda: lane.waited) if lane else (lambda: 0.0))
+        self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock)
 
     def run(self) -> Result:
-        model = self.prepared.fresh(self.job.seed)
-        optimizer = make_optimizer(self.task, model)
-        before = self._accuracy(model, self.prepared.splits.val) if self._start_is_known else None
-        session = self._session(model, optimizer, before)
-        accuracy = self._train(model, optimizer, session, before)
+        self.course.run()
         finished = None
-        if session is not None:
+        if self.course.session is not None:
             with self.clock.on("cut"):
-                finished = session.finish(self._signed(accuracy))
-        return self._result(model, finished)
+                finished = self.course.session.finish(self.course.signed(self.course.accuracy))
+        return self._result(self.course.model, finished)
 
     def failed(self, problem: Exception) -> Result:
         """The result of a trial that raised."""
@@ -121,18 +118,26 @@ class _Trial:
         return Result(
             state="failed",
             measures=None,
-            epochs=tuple(self.rows),
+            epochs=self.rows,
             reason=_reason(problem),
             trace=trace,
             notes=tuple(self.notes),
             device=self._where,
             timings=self.clock.timings(),
-            epochs_trained=len(self.rows),
+            epochs_trained=sum(not row.shared for row in self.rows),
         )
 
     @property
     def task(self) -> Task:
         return self.prepared.task
+
+    @property
+    def prepared(self) -> Prepared:
+        return self.setting.prepared
+
+    @property
+    def rows(self) -> tuple[EpochRow, ...]:
+        return tuple(self.course.rows)
 
     @property
     def epochs(self) -> int:
@@ -142,98 +147,13 @@ class _Trial:
         return 0 if self.prepared.state is not None else self.job.epochs
 
     @property
-    def _start_is_known(self) -> bool:
-        """Whether the accuracy before the first epoch means something: that of given weights."""
-        return self.prepared.state is not None
-
-    @property
     def _where(self) -> str:
         on_cpu = self.prepared.device.type == "cpu"
         return f"{self.prepared.info.device}, 1 thread" if on_cpu else self.prepared.info.device
 
-    def _signed(self, metric: float | None) -> float | None:
-        """The metric as schedules compare it: larger is better."""
-        return metric if metric is None or self.task.goal == "maximize" else -metric
-
-    def _session(self, model: nn.Module, optimizer: torch.optim.Optimizer, before: float | None) -> PruningSession | None:
-        if self.job.policy is None:
-            return None
-        return PruningSession(
-            model,
-            self.job.policy,
-            optimizer=optimizer,
-            example_input=self.prepared.example,
-            groups=self.prepared.groups,
-            losses=lambda count: self._losses(model, count),
-            seed=self.job.seed,
-            target=self._signed(before),
-        )
-
-    def _losses(self, model: nn.Module, count: int) -> Iterable[torch.Tensor]:
-        """Losses of the first training batches of an order of their own; the session sees to modes and generators."""
-        for x, y in islice(self.prepared.splits.train.shuffled(self.job.seed, -1), count):
-            yield self.prepared.loss(model(x), y)
-
-    def _train(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, session: PruningSession | None, accuracy: float | None
-    ) -> float | None:
-        """All epochs; returns the validation metric after the last one."""
-        recipe, steps = Recipe.of(self.task), self.prepared.splits.train.steps
-        loop = self._loop(model, optimizer, session)
-        segment = Segment(0, self.epochs)
-        for epoch in range(self.epochs):
-            began = self.clock.seconds
-            if session is not None:
-                with self.clock.on("select"):
-                    start = session.before_epoch(epoch, self._signed(accuracy))
-                segment = _next_segment(segment, start, epoch, optimizer)
-            rates = segment.rates(recipe, epoch, steps)
-            with self.clock.on("train"):
-                loss = train_epoch(loop, epoch, rates)
-            if not math.isfinite(loss):
-                raise TrialFailure(
-                    f"the training loss became {loss} in epoch {epoch} (learning rate {_rate(optimizer, rates):.3g})"
-                )
-            with session.measuring() if session else nullcontext():
-                accuracy = self._accuracy(model, self.prepared.splits.val)
-                sparsity = session.sparsity if session else 0.0
-            self.rows.append(EpochRow(epoch, loss, accuracy, _rate(optimizer, rates), sparsity, self.clock.seconds - began))
-        return accuracy
-
-    def _loop(self, model: nn.Module, optimizer: torch.optim.Optimizer, session: PruningSession | None) -> Loop:
-        return Loop(
-            model=model,
-            optimizer=optimizer,
-            loss=self.prepared.loss,
-            batches=self.prepared.splits.train,
-            seed=self.job.seed,
-            after_step=session.after_step if session else _nothing,
-            between=self.lane.checkpoint if self.lane else _nothing,
-            own=self.task.train_epoch,
-        )
-
-    def _accuracy(self, model: nn.Module, split: Batches) -> float:
-        """The task's metric on a split.
-
-        Raises:
-            TrialFailure: it is not a number.
-        """
-        with self.clock.on("validate"):
-            value = self._metric(model, split)
-        if not math.isfinite(value):
-            raise TrialFailure(f"the {self.task.metric_name} became {value} after {len(self.rows)} epochs")
-        return value
-
-    def _metric(self, model: nn.Module, split: Batches) -> float:
-        if self.task.evaluate is None:
-            return evaluate(model, split.ordered(), self.task.metric)
-        model.eval()
-        with torch.no_grad():
-            return float(self.task.evaluate(model, split.ordered()))
-
     def _result(self, model: nn.Module, finished: Finished | None) -> Result:
         """Measure what is left of the network, and judge it."""
-        accuracy = self._accuracy(model, self.prepared.splits.val)
+        accuracy = self.course.measured(self.prepared.splits.val)
         test_accuracy, report = self._tested(model)
         signature = shape_signature(model)
         sizes = sizes_of(model, self.prepared.example, self._masked, self.prepared.info.params)
@@ -248,7 +168,7 @@ class _Trial:
         return Result(
             state="infeasible" if reason else "complete",
             measures=measures,
-            epochs=tuple(self.rows),
+            epochs=self.rows,
             layers=finished.layers if finished else _dense_layers(self.prepared.info),
             signature=signature,
             reason=reason,
@@ -257,7 +177,7 @@ class _Trial:
             timings=self.clock.timings(),
             latency_shared=shared,
             kept_in=self.job.keep_to,
-            epochs_trained=len(self.rows),
+            epochs_trained=sum(not row.shared for row in self.rows),
             report=report,
         )
 
@@ -284,7 +204,7 @@ class _Trial:
         if test is None or not self.job.test:
             return None, {}
         if self.task.metric != "accuracy" or not classes or self.task.evaluate is not None:
-            return self._accuracy(model, test), {}
+            return self.course.measured(test), {}
         with self.clock.on("validate"):
             found, targets = predictions(model, test.ordered())
             right = int((found == targets).sum()) / max(1, len(targets))
@@ -319,20 +239,6 @@ def _in_ms(ratio: float, iqr: float, dense_ms: float) -> dict[str, Any]:
         "latency_ms": ratio * dense_ms,
         "latency_iqr_ms": iqr * dense_ms,
     }
-
-
-def _next_segment(segment: Segment, start: EpochStart, epoch: int, optimizer: torch.optim.Optimizer) -> Segment:
-    """The run of the learning rate that `epoch` belongs to."""
-    if not start.lr_restart:
-        return segment
-    base = float(optimizer.param_groups[0]["base_lr"])
-    first = start.initial_learning_rate
-    return Segment(epoch, start.lr_length, 1.0 if first is None else first / base)
-
-
-def _rate(optimizer: torch.optim.Optimizer, rates: Sequence[float]) -> float:
-    """The learning rate of an epoch's first step."""
-    return float(optimizer.param_groups[0]["base_lr"]) * rates[0]
 
 
 @contextmanager

@@ -25,6 +25,8 @@ class EngineSpec:
         workers: trials at a time; 0 = one per core, or one per GPU.
         data_dir: where data sets lie, or None.
         plugins: files with criteria of the user's own.
+        stages: folder in which epochs that were trained are kept for all trials; None: nothing is shared.
+        stage_budget: bytes that tensors may take in it.
     """
 
     task: str
@@ -34,6 +36,8 @@ class EngineSpec:
     workers: int = 0
     data_dir: str | None = None
     plugins: tuple[str, ...] = ()
+    stages: str | None = None
+    stage_budget: int = 4 << 30
 
 
 class Engine(Protocol):

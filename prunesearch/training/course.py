@@ -1,0 +1,222 @@
+"""The course of one training run: epoch after epoch under a session's orders, along the stages that others have trained."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from prunesearch.measure.accuracy import evaluate
+from prunesearch.policy import Policy
+from prunesearch.pruning.session import EpochStart, PruningSession
+from prunesearch.results import EpochRow
+from prunesearch.training.clock import Clock
+from prunesearch.training.data import Batches, Resident
+from prunesearch.training.learning_rate import Recipe, Segment
+from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.prepare import Prepared
+from prunesearch.training.snapshots import SnapshotStore
+from prunesearch.training.stage_key import root_key
+from prunesearch.training.stages import StageLost, Stages
+
+log = logging.getLogger(__name__)
+
+
+class TrialFailure(Exception):
+    """The trial cannot go on: the reason, in one line."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all training runs of a process have in common.
+
+    Args:
+        prepared: the task on its device.
+        between: called between batches and while waiting: lets a latency measurement have the device.
+        snapshots: where stages are kept; None: nothing is shared.
+        plugins: files with criteria of the user's own.
+    """
+
+    prepared: Prepared
+    between: Callable[[], None]
+    snapshots: SnapshotStore | None = None
+    plugins: tuple[str, ...] = ()
+
+
+@dataclass
+class Course:
+    """One network from its first epoch to its last.
+
+    Args:
+        setting: the task and the machine.
+        policy: what is done to the network; None: it stays dense.
+        epochs: to train.
+        seed: of everything that is drawn.
+        clock: is told what the time is spent on.
+    """
+
+    setting: Setting
+    policy: Policy | None
+    epochs: int
+    seed: int
+    clock: Clock
+    rows: list[EpochRow] = field(default_factory=list)
+    model: nn.Module = field(init=False)
+    session: PruningSession | None = field(init=False, default=None)
+    accuracy: float | None = field(init=False, default=None)
+
+    def run(self) -> None:
+        """Train all epochs; afterwards `model`, `session` and `accuracy` (validation, after the last epoch) are there.
+
+        Raises:
+            TrialFailure: loss or metric is not a number.
+        """
+        snapshots = self.setting.snapshots if shares(self._prepared) else None
+        for attempt in range(self.epochs + 1 if snapshots else 0):
+            try:
+                return self._go(snapshots, strict=attempt > 0)
+            except StageLost as lost:  # damaged or evicted; each attempt finds at least one fewer
+                log.warning("stage %s is lost; its epochs are trained again", str(lost)[:12])
+                self.rows.clear()
+        return self._go(None, strict=True)
+
+    def signed(self, metric: float | None) -> float | None:
+        """The metric as schedules compare it: larger is better."""
+        return metric if metric is None or self._prepared.task.goal == "maximize" else -metric
+
+    def measured(self, split: Batches) -> float:
+        """The task's metric on a split.
+
+        Raises:
+            TrialFailure: it is not a number.
+        """
+        task = self._prepared.task
+        with self.clock.on("validate"):
+            if task.evaluate is None:
+                value = evaluate(self.model, split.ordered(), task.metric)
+            else:
+                self.model.eval()
+                with torch.no_grad():
+                    value = float(task.evaluate(self.model, split.ordered()))
+        if not math.isfinite(value):
+            raise TrialFailure(f"the {task.metric_name} became {value} after {len(self.rows)} epochs")
+        return value
+
+    @property
+    def _prepared(self) -> Prepared:
+        return self.setting.prepared
+
+    def _go(self, snapshots: SnapshotStore | None, *, strict: bool) -> None:
+        prepared = self._prepared
+        self.model = prepared.fresh(self.seed)
+        optimizer = make_optimizer(prepared.task, self.model)
+        self.accuracy = self.measured(prepared.splits.val) if prepared.state is not None else None
+        self.session = self._session(optimizer)
+        stages = self._stages(optimizer, snapshots, strict=strict)
+        loop, segment = self._loop(optimizer), Segment(0, self.epochs)
+        for epoch in range(self.epochs):
+            began = self.clock.seconds
+            start = self._started(stages, epoch)
+            segment = _next_segment(segment, start, epoch, optimizer)
+            rates = segment.rates(Recipe.of(prepared.task), epoch, prepared.splits.train.steps)
+            order = start.decision.order if start else None
+            row = stages.go_on(order, rates) or self._trained(stages, loop, epoch, rates, began)
+            self.accuracy = row.accuracy
+            self.rows.append(row)
+        stages.catch_up()
+
+    def _started(self, stages: Stages, epoch: int) -> EpochStart | None:
+        """What the session does before an epoch; the network is brought up to date only where it looks at it."""
+        if self.session is None:
+            return None
+        accuracy = self.signed(self.accuracy)
+        with self.clock.on("select"):
+            if self.session.needs_network(epoch, accuracy):
+                stages.catch_up()
+            return self.session.before_epoch(epoch, accuracy)
+
+    def _trained(self, stages: Stages, loop: Loop, epoch: int, rates: Sequence[float], began: float) -> EpochRow:
+        """Train one epoch and measure, unless another process has just done so."""
+        stages.catch_up()
+        with stages.training() as known:
+            if known is not None:
+                return known
+            with self.clock.on("train"):
+                loss = train_epoch(loop, epoch, rates)
+            rate = float(loop.optimizer.param_groups[0]["base_lr"]) * rates[0]
+            if not math.isfinite(loss):
+                raise TrialFailure(f"the training loss became {loss} in epoch {epoch} (learning rate {rate:.3g})")
+            with self.session.measuring() if self.session else nullcontext():
+                accuracy = self.measured(self._prepared.splits.val)
+                sparsity = self.session.sparsity if self.session else 0.0
+            row = EpochRow(epoch, loss, accuracy, rate, sparsity, self.clock.seconds - began)
+            stages.trained(row)
+        return row
+
+    def _session(self, optimizer: Optimizer) -> PruningSession | None:
+        if self.policy is None:
+            return None
+        return PruningSession(
+            self.model,
+            self.policy,
+            optimizer=optimizer,
+            example_input=self._prepared.example,
+            groups=self._prepared.groups,
+            losses=self._losses,
+            seed=self.seed,
+            target=self.signed(self.accuracy),
+            shrink=True,
+        )
+
+    def _losses(self, count: int) -> Iterable[torch.Tensor]:
+        """Losses of the first training batches of an order of their own; the session sees to modes and generators."""
+        for x, y in islice(self._prepared.splits.train.shuffled(self.seed, -1), count):
+            yield self._prepared.loss(self.model(x), y)
+
+    def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None, *, strict: bool) -> Stages:
+        prepared = self._prepared
+        mode = f"float32 channels_last={prepared.channels_last} shrink"
+        key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
+        return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict)
+
+    def _loop(self, optimizer: Optimizer) -> Loop:
+        return Loop(
+            model=self.model,
+            optimizer=optimizer,
+            loss=self._prepared.loss,
+            batches=self._prepared.splits.train,
+            seed=self.seed,
+            after_step=self.session.after_step if self.session else _nothing,
+            between=self.setting.between,
+            own=self._prepared.task.train_epoch,
+        )
+
+
+def shares(prepared: Prepared) -> bool:
+    """Whether epochs of the task may be shared: its data is resident and its loop is ours.
+
+    What a user's own loader or loop keeps between epochs is not in a snapshot.
+    """
+    own = prepared.task.train_epoch is not None or prepared.task.evaluate is not None
+    return not own and isinstance(prepared.splits.train, Resident)
+
+
+def _next_segment(segment: Segment, start: EpochStart | None, epoch: int, optimizer: Optimizer) -> Segment:
+    """The run of the learning rate that `epoch` belongs to."""
+    if start is None or not start.lr_restart:
+        return segment
+    base = float(optimizer.param_groups[0]["base_lr"])
+    first = start.initial_learning_rate
+    return Segment(epoch, start.lr_length, 1.0 if first is None else first / base)
+
+
+def _nothing() -> None:
+    """After a step of a network that is not pruned."""
