@@ -45,6 +45,20 @@ def test_equal_tasks_have_equal_digests() -> None:
     assert digest(TASK) == digest(replace(TASK, train=(X.clone(), Y.clone()), name="other"))
 
 
+def test_initial_values_count_even_where_nothing_else_differs() -> None:
+    scale = {"by": 1.0}
+
+    def scaled() -> torch.nn.Module:
+        model = with_relu()
+        with torch.no_grad():
+            model.get_parameter("0.weight").mul_(scale["by"])
+        return model
+
+    first = digest(replace(TASK, model=scaled))
+    scale["by"] = 2.0
+    assert first != digest(replace(TASK, model=scaled))
+
+
 CHANGES: list[dict[str, Any]] = [
     {"model": wider},
     {"model": with_tanh},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -142,19 +143,22 @@ def test_masks_hold_while_training(runner: TrialRunner) -> None:
     assert rows[2].sparsity == rows[3].sparsity > 0.7
 
 
-class Drifting(torch.optim.SGD):
+def drifting(parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """Moves every weight, whatever its gradient is."""
+    held = list(parameters)
+    optimizer = torch.optim.SGD(held, lr=0.1)
 
-    def step(self, closure: Any = None) -> None:
-        super().step(closure)
+    def drift(*_: Any) -> None:
         with torch.no_grad():
-            for group in self.param_groups:
-                for parameter in group["params"]:
-                    parameter.add_(1e-4)
+            for parameter in held:
+                parameter.add_(1e-4)
+
+    optimizer.register_step_post_hook(drift)
+    return optimizer
 
 
 def test_masks_hold_whatever_the_optimiser_does() -> None:
-    runner = make_runner(optimizer=lambda parameters: Drifting(parameters, lr=0.1))
+    runner = make_runner(optimizer=drifting)
     still = make_runner(optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.1))
     drifted, plain = (measured(r.run(job(policy(threshold=0.9, epoch_threshold=1)))) for r in (runner, still))
     assert drifted.params == plain.params < 200
