@@ -97,7 +97,9 @@ class Policy(BaseModel):
             PolicyError: listing everything that is wrong with it.
         """
         if not isinstance(given, Mapping):
-            raise PolicyError(f"{where}: expected fields such as 'threshold: 0.5', got {_kind(given)}")
+            raise PolicyError(
+                f"{where}: expected fields such as 'threshold: 0.5', got {_kind(given)}", "docs/policies.md lists the fields"
+            )
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:

@@ -28,6 +28,7 @@ ARGUMENTS: Mapping[str, str] = {
     "data_dir": "folder where data sets lie, or are put (or PRUNESEARCH_DATA)",
     "keep": "whose networks are kept under --artifacts: front, all or none",
     "artifacts": "folder for the networks that are kept; none are without it",
+    "stage_budget": "GiB on disk for trained epochs that trials share (2); 0 shares none",
     "dry_run": "rehearse with invented figures in a store that is thrown away; trains nothing",
     "plugin": "Python file with criteria of your own; may be given several times",
     "trial": "choose this trial, by its number",

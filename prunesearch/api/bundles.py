@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.api.running import read_policy, usable
-from prunesearch.api.settings import data_folder
+from prunesearch.api.settings import data_folder, stage_settings
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
@@ -139,7 +139,9 @@ def _run_again(
     """
     policy = read_policy(trial.policy, plugins)
     where = device or str(study.spec.get("device", "auto"))
-    spec = EngineSpec(str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins)
+    spec = EngineSpec(
+        str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins, *stage_settings()
+    )
     with open_engine("serial", spec) as engine:
         job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, target, test=False)
         again, old = usable(engine, job).measures, trial.measures

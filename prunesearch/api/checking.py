@@ -15,6 +15,7 @@ from prunesearch.engines import EngineSpec
 from prunesearch.errors import StoreError, StudyError, UsageError
 from prunesearch.results import GroupInfo, TaskInfo
 from prunesearch.spec import StudySpec
+from prunesearch.tasks.reference import parse_reference
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def check(
         TaskError: the task does not load or its parts do not fit together.
         EnvironmentFailure: data, device or memory is missing.
     """
+    load_plugins(plugin)
+    given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
+    spec = resolved(study, given | {"workers": workers_of(workers)}, store)
+    parse_reference(spec.task)  # so that a wrong name costs no seconds
     from prunesearch.api.rehearsal import rehearse
     from prunesearch.search.space import SearchSpace
     from prunesearch.search.start import start_policies
 
-    load_plugins(plugin)
-    given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
-    spec = resolved(study, given | {"workers": workers_of(workers)}, store)
     found = rehearse(EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin)))
     space = SearchSpace.of(spec, found.info)
     start_policies(spec, space)

@@ -14,7 +14,7 @@ from prunesearch.api.checking import resolved, workers_of
 from prunesearch.api.choosing import stored_front
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import data_folder, store_url
+from prunesearch.api.settings import data_folder, stage_settings, store_url
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.front import Front
 from prunesearch.spec import StudySpec
@@ -45,6 +45,7 @@ def search(
     data_dir: str | None = None,
     keep: Literal["front", "all", "none"] = "front",
     artifacts: str | None = None,
+    stage_budget: float | None = None,
     dry_run: bool = False,
     plugin: Sequence[str] = (),
     listener: Callable[[News], None] | None = None,
@@ -75,7 +76,8 @@ def search(
         parse_reference(spec.task)  # raises for what no engine could load, before anything is stored
     if own is not None and engine is None and not dry_run:
         spec = spec.model_copy(update={"engine": "serial"})
-    how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin))
+    stages = stage_settings(stage_budget)
+    how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin), *stages)
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
         if listener:
             _tell_known(opened, spec.name, listener)

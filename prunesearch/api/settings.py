@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
-STORE_VARIABLE, DATA_VARIABLE = "PRUNESEARCH_STORE", "PRUNESEARCH_DATA"
+from prunesearch.errors import UsageError
+
+STORE_VARIABLE, DATA_VARIABLE, HOME_VARIABLE = "PRUNESEARCH_STORE", "PRUNESEARCH_DATA", "PRUNESEARCH_HOME"
 DEFAULT_STORE = "sqlite:///prunesearch.db"
 
 
@@ -20,3 +23,23 @@ def store_url(given: str | None) -> str:
 def data_folder(given: str | None) -> str | None:
     """The folder of the data sets: as given, or from PRUNESEARCH_DATA, or None for the tasks' own default."""
     return given or os.environ.get(DATA_VARIABLE) or None
+
+
+def home_folder() -> Path:
+    """The folder of what searches keep for later, PRUNESEARCH_HOME or `.prunesearch` in the current folder."""
+    return Path(os.environ.get(HOME_VARIABLE) or ".prunesearch").absolute()
+
+
+def stage_settings(budget: float | None = None) -> tuple[str | None, int]:
+    """Folder of the stages that trials share, and the bytes they may take.
+
+    Args:
+        budget: GiB; None: 2; 0: nothing is shared, and there is no folder.
+
+    Raises:
+        UsageError: a budget below 0.
+    """
+    gib = 2.0 if budget is None else budget
+    if gib < 0:
+        raise UsageError(f"--stage-budget must not be below 0, got {gib:g}", "give GiB, or 0 to share nothing")
+    return (str(home_folder() / "stages") if gib else None), int(gib * 2**30)

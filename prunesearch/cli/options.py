@@ -58,6 +58,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "data_dir": Spelling(str, ("--data-dir",), "DIR"),
     "keep": Spelling(Literal["front", "all", "none"], ("--keep",)),
     "artifacts": Spelling(str, ("--artifacts",), "DIR"),
+    "stage_budget": Spelling(float, ("--stage-budget",), "GIB", 0),
     "dry_run": Spelling(bool, ("--dry-run",)),
     "plugin": Spelling(list[str], ("--plugin",), "FILE"),
     "trial": Spelling(int, ("--trial",), "N", 0),

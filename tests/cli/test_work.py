@@ -1,0 +1,94 @@
+"""The commands that load networks: check, groups, run, export, doctor."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from prunesearch.api import doctoring
+from prunesearch.cli.app import COMMANDS
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Run
+
+
+def test_check_says_what_a_search_would_cost(run: Run, tmp_path: Path) -> None:
+    ran = run("check", "quickstart", "--timeout", "60", "--workers", "2", "--device", "cpu", "--format", "json")
+    plain = json.loads(ran.out)
+    assert (plain["study"], plain["params"], plain["workers"]) == ("quickstart", 17_226, 2)
+    assert sum(plain["sizes"]) == 1797
+    assert 0 < plain["seconds_per_epoch"] < 5
+    assert plain["seconds_per_trial"] == pytest.approx(plain["epochs"] * plain["seconds_per_epoch"])
+    assert plain["fitting"] > 0
+    assert 100 < plain["peak_mb"] < 20_000
+    assert plain["dimensions"] > 3
+    assert list(tmp_path.glob("*.db")) == []
+    assert "prunesearch search quickstart" in ran.err
+
+
+def test_what_init_writes_can_be_checked_and_searched(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("init", "mine")
+    assert run("check", "mine/my_study.yaml").code == 0
+    ran = run("search", "mine/my_study.yaml", "--trials", "2", "--epochs", "8", "--engine", "serial")
+    assert ran.code == 0, ran.err
+    assert "2 of 2 trials" in ran.err
+
+
+def test_groups_of_a_task_and_of_a_study(run: Run, url: str) -> None:
+    told = run("groups", "--task", "digits-cnn", "--format", "csv").out
+    kinds = {(row["name"], row["kind"]) for row in csv.DictReader(io.StringIO(told))}
+    assert {("conv1", "weight"), ("conv1", "filter"), ("fc1", "neuron")} <= kinds
+    stored = json.loads(run("groups", "small", "--store", url, "--format", "json").out)["groups"]
+    assert [g["name"] for g in stored] == ["fc1", "out"]
+    assert "fc3" in run("groups", "quickstart").out
+
+
+def test_run_prints_one_row(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("epochs: 30\ngranularity: neuron\nthreshold: 0.25\nepoch_threshold: 20\n")
+    ran = run("run", "p.yaml", "--task", "iris-mlp", "--epochs", "15", "--seeds", "2", "--to", "bundle")
+    assert ran.code == 0, ran.err
+    assert "made for 30 epochs; rescaled to 15: epoch_threshold 10" in ran.err
+    assert "mean of 2 seeds" in ran.err
+    assert (tmp_path / "bundle" / "card.md").exists()
+    assert "fc1" in ran.out
+
+
+def test_export_prints_the_folder(run: Run, tmp_path: Path) -> None:
+    store = ("--store", f"sqlite:///{tmp_path / 's.db'}")
+    assert run("search", "--task", "iris-mlp", "--trials", "2", "--epochs", "2", "--engine", "serial", *store).code == 0
+    ran = run("export", "iris-mlp", "--by", "params", *store)
+    assert ran.code == 0, ran.err
+    folder = tmp_path / ran.out.strip()
+    assert (folder / "model.safetensors").exists()
+    again = run("export", "iris-mlp", "--by", "params", *store)
+    assert (again.code, "there already" in again.err) == (2, True)
+
+
+def test_doctor_finds_what_is_there(run: Run, url: str) -> None:
+    ran = run("doctor", "--store", url, "--format", "json")
+    found = {f["what"]: f for f in json.loads(ran.out)["findings"]}
+    assert ran.code == 0
+    assert found["torch"]["state"] == found["device"]["state"] == found["store"]["state"] == "ok"
+    assert "1 studies" in found["store"]["found"]
+
+
+def test_doctor_ends_with_6_where_something_is_wrong(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctoring, "PACKAGES", ("torch", "no-such-package"))
+    ran = run("doctor", "--device", "cuda:9", "--store", "sqlite:////nowhere/x.db")
+    assert ran.code == 6
+    for told in ("no-such-package", "pip install", "cuda:9", "--device cpu", "no folder"):
+        assert told in ran.out
+
+
+def test_the_dashboard_of_a_store_that_is_not_there(run: Run) -> None:
+    assert run("dashboard", "--store", "sqlite:///none.db").code == 4
+
+
+def test_all_commands_of_the_design_are_there() -> None:
+    wanted = "init check search studies status front show run groups export dashboard doctor version"
+    assert set(wanted.split()) == COMMANDS
