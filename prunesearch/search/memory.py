@@ -23,6 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from prunesearch.errors import StoreError, StudyError
 from prunesearch.policy import Policy
+from prunesearch.search.mirror import Mirror
 from prunesearch.search.space import SearchSpace
 
 DUPLICATE = "duplicate"
@@ -57,6 +58,8 @@ class Memory:
         storage.heartbeat_interval, storage.grace_period = BEAT_SECONDS, GRACE_SECONDS
         self._storage = storage
         self.objectives = tuple(directions)
+        self._mirror = Mirror(directions.values())
+        self._keys: dict[int, int] = {}
         with told():
             self._study = optuna.create_study(
                 storage=storage,
@@ -78,13 +81,17 @@ class Memory:
             )
 
     def ask(self, space: SearchSpace, sampler: BaseSampler) -> Asked:
-        """A new trial with a policy proposed by `sampler`; its first heartbeat is recorded before anything else."""
+        """A new trial with a policy proposed by `sampler`, and its first heartbeat."""
         with told():
-            self._study.sampler = sampler
-            trial = self._study.ask()
-            self.beat([trial.number])
-            policy = space.suggest(trial)
-            return Asked(trial.number, policy)
+            trials = self._trials()
+            self._mirror.learn(trials)
+            running = [t for t in trials if t.state == TrialState.RUNNING]
+            found, policy = self._mirror.propose(space, sampler, running)
+            key = self._storage.create_new_trial(self._id, template_trial=found)
+            self._storage.record_heartbeat(key)
+            number = self._storage.get_trial(key).number
+            self._keys[number] = key
+            return Asked(number, policy)
 
     def tell(self, number: int, values: Sequence[float | None], violations: Mapping[str, float], sampler: BaseSampler) -> bool:
         """Say what a trial measured. False, and the trial is FAIL, where a value is missing or not finite.
@@ -100,10 +107,11 @@ class Memory:
             self.fail(number)
             return False
         with told():
-            self._study.sampler = RandomSampler(seed=0)  # building a Trial would let any other one draw
-            trial = Trial(self._study, self._trial_id(number))
-            for name, amount in violations.items():
-                trial.set_constraint(name, amount)
+            if violations:
+                self._study.sampler = RandomSampler(seed=0)  # building a Trial would let any other one draw
+                trial = Trial(self._study, self._key(number))
+                for name, amount in violations.items():
+                    trial.set_constraint(name, amount)
             self._study.sampler = sampler
             self._study.tell(number, usable, skip_if_finished=True)
         return True
@@ -116,7 +124,7 @@ class Memory:
     def note_duplicate(self, number: int, of: int, ticket: int) -> None:
         """Note that a trial's policy is that of trial `of`, before it is told the same values."""
         with told():
-            self._storage.set_trial_user_attr(self._trial_id(number), DUPLICATE, {"of": of, "ticket": ticket})
+            self._storage.set_trial_user_attr(self._key(number), DUPLICATE, {"of": of, "ticket": ticket})
 
     def duplicates(self, ticket: int) -> int:
         """How many duplicates were answered under a ticket so far."""
@@ -137,7 +145,7 @@ class Memory:
         """Record that these trials are alive."""
         with told():
             for number in numbers:
-                self._storage.record_heartbeat(self._trial_id(number))
+                self._storage.record_heartbeat(self._key(number))
 
     def fail_stale(self) -> None:
         """End the trials of drivers whose heartbeat has stopped."""
@@ -152,8 +160,11 @@ class Memory:
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False, states=states or None)
 
-    def _trial_id(self, number: int) -> int:
-        return self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+    def _key(self, number: int) -> int:
+        """A trial's key in Optuna's tables."""
+        if number not in self._keys:
+            self._keys[number] = self._storage.get_trial_id_from_study_id_trial_number(self._id, number)
+        return self._keys[number]
 
 
 def study_exists(storage: RDBStorage, name: str) -> bool:

@@ -56,9 +56,9 @@ def search(folder: Path, case: int, trials: int, sampler: str, point: str) -> No
             if left[0] == 0:
                 os._exit(KILLED)
 
-    with Store.open(f"sqlite:///{folder / f'{case}.db'}", write=True) as store:
-        with FakeEngine(EngineSpec(spec.task, workers=1), seconds=0.005) as engine:
-            run_search(spec, store, engine, listener=note, home=folder / "home")
+    fake = FakeEngine(EngineSpec(spec.task, workers=1), seconds=0.005)
+    with Store.open(f"sqlite:///{folder / f'{case}.db'}", write=True) as store, fake as engine:
+        run_search(spec, store, engine, listener=note, home=folder / "home")
 
 
 def survive(folder: Path, case: int, trials: int, sampler: str, points: list[str]) -> None:

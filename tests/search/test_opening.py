@@ -1,0 +1,53 @@
+"""What a stored study says of another definition, and how many trials it shall have."""
+
+from __future__ import annotations
+
+import pytest
+
+from prunesearch.errors import StudyError
+from prunesearch.search.opening import find, open_study, refuse_changes, resolved, total_of
+from tests.search.conftest import Bench
+from tests.search.parts import STAGES, info, spec
+
+
+def test_nothing_is_left_open() -> None:
+    full = resolved(spec(trials=6), 6, None, info(STAGES, epochs=7))
+    assert (full.epochs, full.tie_ratios, full.trials) == (7, True, 6)
+    assert resolved(spec(trials=600), 600, None, info(STAGES)).tie_ratios is False
+
+
+def test_what_was_decided_once_stays_decided(bench: Bench) -> None:
+    first = open_study(bench.store, spec(trials=6), None, 6, info(STAGES, epochs=7))
+    assert first.spec.tie_ratios is True
+    again = open_study(bench.store, spec(trials=600), find(bench.store, "s"), 600, info(STAGES, epochs=9))
+    assert (again.spec.tie_ratios, again.spec.epochs, again.spec.trials) == (True, 7, 600)
+    assert again.space.ratios == first.space.ratios
+    assert bench.store.study("s").spec == again.spec.to_dict()
+
+
+def test_trials_are_the_studys_total(bench: Bench) -> None:
+    opened = open_study(bench.store, spec(trials=6), None, 6, info())
+    assert total_of(spec(trials=9), opened.record, None) == 9
+    assert total_of(spec(trials=9), opened.record, 4) == 10
+    assert total_of(spec(trials=9), None, 4) == 13
+
+
+def test_every_difference_is_told() -> None:
+    old = spec(space={"threshold": [0.3, 0.9], "ratio": {"fc1": 0.5}, "scope": "layer"}, constraints={"params": "<= 5"})
+    new = spec(space={"threshold": 0.5, "ratio": {"fc1": 0.6}, "criterion": ["l1", "l2"]}, constraints={"accuracy": ">= 0.5"})
+    with pytest.raises(StudyError) as caught:
+        refuse_changes(old, new)
+    for line in (
+        "space.threshold: was [0.3, 0.9], is now 0.5",
+        "space.ratio.fc1: was 0.5, is now 0.6",
+        "space.scope: was layer, is now not given",
+        "space.criterion: was not given, is now l1, l2",
+        "constraints.params: was <= 5, is now not given",
+        "constraints.accuracy: was not given, is now >= 0.5",
+    ):
+        assert line in str(caught.value)
+
+
+def test_the_same_in_other_words_is_the_same() -> None:
+    refuse_changes(spec(space={"scope": "layer"}), spec(space={"scope": ["layer"]}))
+    refuse_changes(spec(space={"ratio": [0.1, 0.5]}), spec(space={"ratio": {"default": {"low": 0.1, "high": 0.5}}}))
