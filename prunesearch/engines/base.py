@@ -37,7 +37,7 @@ class EngineSpec:
     data_dir: str | None = None
     plugins: tuple[str, ...] = ()
     stages: str | None = None
-    stage_budget: int = 4 << 30
+    stage_budget: int = 2 << 30
 
 
 class Engine(Protocol):

@@ -156,9 +156,9 @@ def test_another_process_goes_on_where_this_one_stopped(tmp_path: Path) -> None:
 def test_what_differs_is_not_shared(what: str, tmp_path: Path) -> None:
     made = policy(epoch_threshold=1)
     runner(make_task(), tmp_path).run(job(made))
-    other: dict[str, Any] = {"lr": {"lr": 2e-2}, "data": {"batch_size": 16}}.get(what) or {}
+    recipes: dict[str, dict[str, Any]] = {"lr": {"lr": 2e-2}, "data": {"batch_size": 16}}
     changed = made.model_copy(update={"threshold": 0.6}) if what == "policy" else made
-    result = runner(make_task(**other), tmp_path).run(job(changed, seed=1 if what == "seed" else 0))
+    result = runner(make_task(**recipes.get(what, {})), tmp_path).run(job(changed, seed=1 if what == "seed" else 0))
     assert result.epochs_trained == (3 if what == "policy" else 4)
 
 
