@@ -197,3 +197,22 @@ def test_python_and_program_agree_on_nothing_feasible(tmp_path: Path, capsys: py
         ps.search(path, store=url)
     assert main(["search", str(path), "--store", url]) == 5
     assert "none of 4 trials is feasible" in capsys.readouterr().err
+
+
+def test_a_task_object_is_searched_and_run_in_this_process(tmp_path: Path) -> None:
+    import torch
+
+    x, y = torch.randn(90, 4, generator=torch.Generator().manual_seed(0)), torch.arange(90) % 3
+    x[:, 0] += 3.0 * y  # so that there is something to learn
+
+    def net() -> torch.nn.Module:
+        return torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+
+    task = Task(model=net, train=(x, y), epochs=4, batch_size=16, lr=1e-2, name="mine")
+    url = f"sqlite:///{tmp_path / 's.db'}"
+    front = ps.search(task=task, trials=3, store=url)
+    assert ps.status(store=url).task == "mine"
+    assert ps.status(store=url).finished == 3
+    assert len(front) >= 1
+    again = ps.run(front[0].policy, task=task)
+    assert again.measures.accuracy == front[0].measures.accuracy

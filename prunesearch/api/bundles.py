@@ -96,6 +96,7 @@ def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
     return About(
         task=str(study.spec["task"]),
         policy=trial.policy,
+        digest=trial.digest,
         seed=trial.seed,
         measures=trial.measures,
         dense=study.dense,
@@ -104,6 +105,7 @@ def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
         layers=trial.layers,
         notes=trial.notes,
         device=trial.device,
+        asked_device=str(study.spec.get("device", "auto")),
         study=study.name,
         trial=trial.number,
         confirmed=trial.confirmed,

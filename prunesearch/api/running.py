@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
+from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.settings import data_folder
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError, did_you_mean
@@ -86,7 +87,7 @@ class Ran:
 def run(
     policy: str | Path | Policy,
     *,
-    task: str,
+    task: TaskLike,
     epochs: int | None = None,
     seed: int = 0,
     seeds: int = 1,
@@ -111,9 +112,10 @@ def run(
 
         refuse_existing(to)
     given = read_policy(policy, plugin)
+    ref, own = named(task)
     scaled = given.rescaled(given.epochs if epochs is None else epochs)
-    spec = EngineSpec(task, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin))
-    with open_engine("serial", spec) as engine, _kept(to) as folder:
+    spec = EngineSpec(ref, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin))
+    with open_engine("serial", spec, task=own) as engine, _kept(to) as folder:
         info = engine.describe()
         check_groups(scaled, info)
         dense = dense_reference(engine, scaled.epochs, seed)
@@ -122,7 +124,7 @@ def run(
             Job(i, scaled, scaled.epochs, s, LatencySpec(), dense, {}, folder if i == 0 else None) for i, s in enumerate(wanted)
         ]
         results = tuple(usable(engine, job) for job in jobs)
-        found = Ran(task, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
+        found = Ran(ref, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
         return replace(found, written=_bundle(found, folder, to)) if to and folder else found
 
 
@@ -235,6 +237,7 @@ def _about(ran: Ran) -> About:
     return About(
         task=ran.task,
         policy=ran.policy,
+        digest=ran.policy.digest,
         seed=ran.seeds[0],
         measures=first.measures,
         dense=ran.dense,

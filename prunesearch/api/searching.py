@@ -78,10 +78,11 @@ def search(
         spec = spec.model_copy(update={"engine": "serial"})
     stages = stage_settings(stage_budget)
     how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin), *stages)
+    kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
         if listener:
             _tell_known(opened, spec.name, listener)
-        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=artifacts)
+        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept)
     return found.front
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import typer
 
 from prunesearch import api
 from prunesearch.cli import show, work
-from prunesearch.cli.build import adapted, command, help_text
+from prunesearch.cli.build import Context, adapted, command, help_text
 from prunesearch.cli.options import Spelling
-from prunesearch.cli.searching import searched, watched
 
 FILE = Spelling(str, metavar="FILE")
 FOLDER = Spelling(str, metavar="DIR")
@@ -24,6 +26,19 @@ def _studies() -> typer.Typer:
     return group
 
 
+def _watched(search: Callable[..., Any], context: Context) -> Any:
+    """`search` with its display, which is imported only for it."""
+    from prunesearch.cli.searching import watched
+
+    return watched(search, context)
+
+
+def _searched(found: Any, context: Context) -> None:
+    from prunesearch.cli.searching import searched
+
+    searched(found, context)
+
+
 def build() -> typer.Typer:
     """The program, with all its commands in the order of `--help`."""
     made = typer.Typer(
@@ -37,7 +52,7 @@ def build() -> typer.Typer:
     )
     command(made, api.init, show.started, own={"to": FOLDER}, formats=False)
     command(made, api.check, work.checked)
-    command(made, api.search, searched, around=watched)
+    command(made, api.search, _searched, around=_watched)
     made.add_typer(_studies(), name="studies")
     command(made, api.status, show.status)
     command(made, api.front, show.front)

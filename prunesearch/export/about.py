@@ -18,6 +18,7 @@ class About:
     Args:
         task: the task's reference.
         policy: how it was pruned.
+        digest: digest of the policy's canonical form.
         seed: seed of splits, initial values and data order.
         measures: its figures.
         dense: the dense network, None where it was not measured.
@@ -26,6 +27,7 @@ class About:
         layers: what was kept, group by group.
         notes: what the trial noted.
         device: where it was measured.
+        asked_device: the device that was asked for.
         study: the study that found it, None after `run`.
         trial: its number there.
         confirmed: figures over fresh seeds, None where it was not repeated.
@@ -35,6 +37,7 @@ class About:
 
     task: str
     policy: Policy
+    digest: str
     seed: int
     measures: Measures
     dense: DenseReference | None = None
@@ -43,6 +46,7 @@ class About:
     layers: tuple[LayerRow, ...] = ()
     notes: tuple[str, ...] = ()
     device: str = ""
+    asked_device: str = "auto"
     study: str | None = None
     trial: int | None = None
     confirmed: Mapping[str, Any] | None = None
@@ -55,8 +59,7 @@ class About:
         source = f", trial {self.trial} of study {self.study}" if self.study is not None else ""
         return f"{self.task}, pruned{source}"
 
-    @property
-    def command(self) -> str:
-        """The command that trains and prunes it again."""
-        words = ["prunesearch", "run", "policy.yaml", "--task", self.task, "--seed", str(self.seed)]
-        return shlex.join(words)
+    def command(self, folder: str) -> str:
+        """The command that trains and prunes it again, in the folder that holds the bundle `folder`."""
+        words = ["prunesearch", "run", f"{folder}/policy.yaml", "--task", self.task, "--seed", str(self.seed)]
+        return shlex.join(words if self.asked_device == "auto" else [*words, "--device", self.asked_device])

@@ -56,9 +56,9 @@ def write_bundle(to: str | Path, network: str | Path, about: About) -> Path:
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
         checksum = checksum_of(folder / WEIGHTS)
         described = json.loads((source / ARCHITECTURE).read_text(encoding="utf-8"))
-        told = {"task": about.task, "seed": about.seed, "digest": about.policy.digest, "weights_sha256": checksum, **described}
+        told = {"task": about.task, "seed": about.seed, "digest": about.digest, "weights_sha256": checksum, **described}
         (folder / ARCHITECTURE).write_text(json.dumps(told, indent=1), encoding="utf-8")
-        (folder / POLICY).write_text(_policy_text(about), encoding="utf-8")
+        (folder / POLICY).write_text(_policy_text(about, target.name), encoding="utf-8")
         (folder / CARD).write_text(card(about, target.name, checksum), encoding="utf-8")
     return target
 
@@ -100,5 +100,5 @@ def _whole(target: Path) -> Iterator[Path]:
         raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a folder that you may write to with --to") from None
 
 
-def _policy_text(about: About) -> str:
-    return f"# {about.title}\n# {about.command}\n{about.policy.to_yaml()}"
+def _policy_text(about: About, folder: str) -> str:
+    return f"# {about.title}\n# {about.command(folder)}\n{about.policy.to_yaml()}"

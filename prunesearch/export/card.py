@@ -71,13 +71,13 @@ def _layers(about: About) -> Iterator[str]:
 
 
 def _again(about: About, folder: str) -> Iterator[str]:
-    yield "Train and prune it again, from this folder:"
+    yield f"In the folder that holds `{folder}`, train and prune it again:"
     yield ""
     yield "```bash"
-    yield about.command
+    yield about.command(folder)
     yield "```"
     yield ""
-    yield "Load it, from the folder above:"
+    yield "or load it:"
     yield ""
     yield "```python"
     yield "import prunesearch as ps"
@@ -88,7 +88,7 @@ def _again(about: About, folder: str) -> Iterator[str]:
 
 
 def _origin(about: About, checksum: str) -> Iterator[str]:
-    yield f"* seed {about.seed}, policy digest `{about.policy.digest}`, measured on {about.device or 'an unknown device'}"
+    yield f"* seed {about.seed}, policy digest `{about.digest}`, measured on {about.device or 'an unknown device'}"
     yield f"* prunesearch {about.code_version or 'of unknown version'}"
     yield f"* model.safetensors, SHA-256 `{checksum}`"
     for name, value in about.environment.items():

@@ -16,7 +16,8 @@ import torch
 import prunesearch as ps
 x, y = torch.randn(60, 4), torch.arange(60).fmod(3)
 def make_task() -> ps.Task:
-    return ps.Task(model=lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, %s)), train=(x, y), epochs=1)
+    layers = (torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, %s))
+    return ps.Task(model=lambda: torch.nn.Sequential(*layers), train=(x, y), epochs=1)
 """
 
 FILES: dict[str, tuple[str, int, tuple[str, ...]]] = {

@@ -139,7 +139,7 @@ def test_the_card_tells_figures_doubt_and_the_way_back(searched: tuple[str, str,
     assert f"# {task}, pruned, trial {trial} of study s" in card
     assert "**Not confirmed.**" in card
     assert f"| params | {number(row.measures.params)} |" in card
-    assert f"prunesearch run policy.yaml --task {task} --seed 0" in card
+    assert f"prunesearch run bundle/policy.yaml --task {task} --seed 0" in card
     assert str(tmp_path) not in card
 
 
@@ -153,7 +153,7 @@ def test_the_command_on_the_card_repeats_the_trial(
     folder = Path(ps.export("s", trial=trial, to=str(tmp_path / "bundle"), store=url))
     command = re.search(r"```bash\nprunesearch (.*)\n```", (folder / CARD).read_text())
     assert command
-    monkeypatch.chdir(folder)
+    monkeypatch.chdir(folder.parent)
     assert main([*command[1].split(), "--format", "json"]) == 0
     plain, row = json.loads(capsys.readouterr().out), recorded(url, trial)
     assert (plain["accuracy"], plain["params"]) == (row.measures.accuracy, row.measures.params)
