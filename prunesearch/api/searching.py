@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
@@ -18,6 +18,7 @@ from prunesearch.api.settings import data_folder, stage_settings, store_url
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.front import Front
 from prunesearch.spec import StudySpec
+from prunesearch.tasks import Task
 from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -68,14 +69,9 @@ def search(
     from prunesearch.search.driver import run_search
 
     load_plugins(plugin)
-    ref, own = (None, None) if task is None else named(task)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
-    given |= {"task": ref, "name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
-    spec = resolved(study, given, store)
-    if own is None:
-        parse_reference(spec.task)  # raises for what no engine could load, before anything is stored
-    if own is not None and engine is None and not dry_run:
-        spec = spec.model_copy(update={"engine": "serial"})
+    given |= {"name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
+    spec, own = _asked(study, task, given, store)
     stages = stage_settings(stage_budget)
     how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin), *stages)
     kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
@@ -84,6 +80,19 @@ def search(
             _tell_known(opened, spec.name, listener)
         found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept)
     return found.front
+
+
+def _asked(
+    study: str | Path | StudySpec | None, task: TaskLike | None, given: dict[str, Any], store: str | None
+) -> tuple[StudySpec, Task | None]:
+    """The study that was asked for, and its task where only this process has it; such a task is run in this process."""
+    ref, own = (None, None) if task is None else named(task)
+    if own is not None and given["engine"] is None:
+        given = given | {"engine": "serial"}
+    spec = resolved(study, given | {"task": ref}, store)
+    if own is None:
+        parse_reference(spec.task)  # raises for what no engine could load, before anything is stored
+    return spec, own
 
 
 @contextmanager
