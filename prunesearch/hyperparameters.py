@@ -84,7 +84,7 @@ _TABLE = (
         "choice",
         "what is unimportant: the score by which weights or units are ranked, lowest first",
         choices=tuple(CRITERIA),
-        search=("l1", "l2", "random"),
+        search=("l1", "l2"),
         default="l1",
     ),
     Hyperparameter(
