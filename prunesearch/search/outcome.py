@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -43,21 +43,26 @@ class SearchOutcome:
 
 
 class Stopwatch:
-    """Adds up seconds by what they were spent on."""
+    """Adds up seconds by what they were spent on.
 
-    def __init__(self) -> None:
-        self._began = perf_counter()
+    Args:
+        clock: seconds from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self._clock = clock
+        self._began = clock()
         self._dense = 0.0
         self.spent: dict[str, float] = {}
 
     @contextmanager
     def timing(self, what: str) -> Iterator[None]:
         """Add the time of a block."""
-        began = perf_counter()
+        began = self._clock()
         try:
             yield
         finally:
-            self._add(what, perf_counter() - began)
+            self._add(what, self._clock() - began)
 
     def trial(self, timings: Timings) -> None:
         """Add what one trial spent."""
@@ -74,7 +79,7 @@ class Stopwatch:
     @property
     def seconds(self) -> float:
         """Wall time so far."""
-        return perf_counter() - self._began
+        return self._clock() - self._began
 
     def overhead(self, slots: int) -> float | None:
         """Share of the time that `slots` trials at a time had, spent neither in training nor in evaluation.
