@@ -146,7 +146,8 @@ class Worker:
                     return self._channel.recv()
                 except (EOFError, OSError):
                     raise WorkerDied(self._obituary(), self._begun) from None
-            if not ready and not self.alive:  # somebody it forked keeps the socket open
+            # Its socket stays open beyond its death where somebody that it forked (a loader's worker) still has it.
+            elif not self.alive and not self._channel.poll():
                 raise WorkerDied(self._obituary(), self._begun)
 
     def _read_output(self) -> None:
@@ -169,7 +170,7 @@ class Worker:
 
 
 def _spawn(channel: int, output: int) -> subprocess.Popen[bytes]:
-    """The process, with the file `channel` open in it. Ctrl-C cannot hit it: this thread's mask is inherited."""
+    """The process, with the file `channel` open in it. It starts with Ctrl-C blocked, as this thread has it here."""
     command = [sys.executable, "-X", "faulthandler", "-P", "-c", _START, str(channel), json.dumps(sys.path)]
     env = {**os.environ, **dict.fromkeys(THREADS, "1")}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

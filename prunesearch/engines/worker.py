@@ -31,6 +31,7 @@ def main(fd: int) -> None:
     socket is then closed, and a thread that waits for this ends the process in the middle of whatever it does.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})  # the parent blocked it until it would be ignored
     channel = _Channel(fd)
     requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(channel, requests), daemon=True).start()
@@ -70,9 +71,6 @@ class _Channel:
     def __init__(self, fd: int) -> None:
         self._connection = Connection(fd)
         self._lock = threading.Lock()
-        # A process forked from here (a user's DataLoader) must not keep the socket open: the parent would not see
-        # that this one died.
-        os.register_at_fork(after_in_child=lambda: os.close(fd))
 
     def send(self, *message: object) -> None:
         with self._lock:

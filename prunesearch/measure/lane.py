@@ -28,9 +28,10 @@ from typing import Any, Literal
 _fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
 _logger = logging.getLogger("prunesearch.measure")
 
-PATIENCE = 60.0
-"""Seconds after which one who does not make way (a stopped process, a batch of minutes) ends the waiting for good."""
-
+PATIENCE = 10.0
+"""Seconds that a measurer waits for those who train; batches are shorter, and whoever takes longer may be stopped."""
+_MEASURING = 12  # times as long may a measurement take, and those who train wait for it
+_AFTERWARDS = 0.1  # seconds to wait from then on: nobody is waited for in vain twice
 _POLL = 0.01  # seconds between tries; 100 wake-ups a second disturb a measurement by less than 0.1 %
 _SHARED = _fcntl.LOCK_SH if _fcntl is not None else 0
 _EXCLUSIVE = _fcntl.LOCK_EX if _fcntl is not None else 0
@@ -44,8 +45,7 @@ class Lane:
     Args:
         device: what is shared: `cpu`, or a name that is unique to the GPU on this host.
         folder: where the lock files lie; default: a folder of this user's own in the temporary folder.
-        patience: seconds to wait for others; after that the lane locks nothing any more, or everybody would wait as
-            long again at every checkpoint.
+        patience: seconds that `alone` waits for those who train. After that, and from then on, it goes on without them.
 
     Attributes:
         waited: seconds spent waiting for others so far.
@@ -55,7 +55,7 @@ class Lane:
     def __init__(self, device: str, folder: Path | None = None, patience: float = PATIENCE) -> None:
         self.waited = 0.0
         self.notes: list[str] = []
-        self._patience = patience
+        self._patience = {"gate": _MEASURING * patience, "room": patience}
         self._inside = False
         self._gate = self._room = -1
         self._finalizer = weakref.finalize(self, _close, ())
@@ -115,28 +115,29 @@ class Lane:
 
     def _enter(self) -> None:
         # Shared on the gate while entering: nobody then holds it exclusively, so nobody has the room alone.
-        self._wait("gate", _SHARED)
-        self._wait("room", _SHARED)
-        _free(self._gate)
-        self._inside = self._room >= 0
+        if self._wait("gate", _SHARED):
+            self._inside = self._wait("room", _SHARED)
+            _free(self._gate)
 
     def _leave(self) -> None:
         if self._inside:
             _free(self._room)
         self._inside = False
 
-    def _wait(self, which: Literal["gate", "room"], how: int) -> None:
+    def _wait(self, which: Literal["gate", "room"], how: int) -> bool:
+        """Whether the lock was had before patience ended."""
         fd = self._gate if which == "gate" else self._room
-        if fd < 0 or _try(fd, how):
-            return
+        if fd < 0:
+            return False
         began = time.monotonic()
-        while not _try(fd, how):
-            if time.monotonic() - began > self._patience:
-                self._note(f"latency may be measured beside other trials: a process held the {which} for {self._patience:.0f} s")
-                self.close()
-                break
+        while not (got := _try(fd, how)) and time.monotonic() - began < self._patience[which]:
             time.sleep(_POLL)
         self.waited += time.monotonic() - began
+        if not got and self._patience[which] > _AFTERWARDS:
+            who = "one that measures" if which == "gate" else "one that trains"
+            self._note(f"latency is measured beside other trials: {who} did not make way for {self._patience[which]:g} s")
+            self._patience[which] = _AFTERWARDS
+        return got
 
     def _note(self, text: str) -> None:
         self.notes.append(text)

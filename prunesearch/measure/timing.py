@@ -90,9 +90,11 @@ def paired(one: Call, other: Call, effort: Effort, clock: Clock = time.perf_coun
         repeats = [max(1, math.ceil(effort.sample / cost)) for cost in costs]
         pair = sum(n * cost for n, cost in zip(repeats, costs, strict=True))
         samples = min(_MOST_SAMPLES, max(1, int(effort.seconds / effort.rounds / pair)))
+        samples -= samples % 2 if samples > 1 else 0  # even: each of the two comes first as often
         times: list[tuple[float, float]] = []
         while _goes_on(times, effort, wall() - began):
-            times.append(_round((one, other), repeats, samples, clock))
+            order = [(len(times) + sample) % 2 for sample in range(samples)]
+            times.append(_round((one, other), repeats, order, clock))
     return _summary(times, samples * repeats[0])
 
 
@@ -122,11 +124,11 @@ def _warmed_up(call: Call, effort: Effort, wall: Clock) -> float:
     return max(min(costs), 1e-9)
 
 
-def _round(calls: tuple[Call, Call], repeats: list[int], samples: int, clock: Clock) -> tuple[float, float]:
-    """Medians of one round, seconds per call. Who comes first alternates: the second finds the caches warm or dirty."""
+def _round(calls: tuple[Call, Call], repeats: list[int], order: list[int], clock: Clock) -> tuple[float, float]:
+    """Medians of one round, seconds per call. `order` says who comes first: the second finds the caches warm or dirty."""
     found: tuple[list[float], list[float]] = ([], [])
-    for sample in range(samples):
-        for which in (0, 1) if sample % 2 == 0 else (1, 0):
+    for first in order:
+        for which in (first, 1 - first):
             before = clock()
             calls[which](repeats[which])
             found[which].append((clock() - before) / repeats[which])

@@ -26,11 +26,12 @@ TASK = str(HERE / "mischief.py")
 
 @pytest.fixture(scope="module")
 def order(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The file that tells the task what to do."""
+    """The file that tells the task what to do; the driver itself may use four threads."""
     path = tmp_path_factory.mktemp("orders") / "mischief"
-    os.environ["MISCHIEF"] = str(path)
-    yield path
-    del os.environ["MISCHIEF"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MISCHIEF", str(path))
+        patch.setenv("OMP_NUM_THREADS", "4")
+        yield path
 
 
 @pytest.fixture(scope="module")

@@ -64,16 +64,16 @@ def test_neither_network_nor_the_process_is_changed() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 7])
-def test_the_batch_has_the_size_that_was_asked(size: int) -> None:
-    seen: set[int] = set()
+def test_the_batch_has_the_size_that_was_asked_in_evaluation_mode(size: int) -> None:
+    seen: set[tuple[int, bool]] = set()
 
     class Watched(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            seen.add(len(x))
+            seen.add((len(x), self.training))
             return x
 
     measure_latency(Watched(), Watched(), EXAMPLE, LatencySpec(batch_size=size, rounds=5))
-    assert seen == {size}
+    assert seen == {(size, False)}
 
 
 def test_what_it_was_measured_on_is_told() -> None:

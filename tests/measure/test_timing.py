@@ -55,6 +55,28 @@ def test_bursts_of_a_neighbour_do_not_move_the_ratio() -> None:
     assert found.one == pytest.approx(1e-4, rel=0.06)
 
 
+def test_who_comes_second_has_no_disadvantage() -> None:
+    world = World()
+    world.slowness = lambda now: 1.5 if sum(world.calls.values()) % 2 == 0 else 1.0
+    effort = Effort(sample=0.0)  # one call per sample
+    found = paired(world.call("one", 1e-4), world.call("other", 1e-4), effort, world.clock, world.clock)
+    assert found.ratio == pytest.approx(1.0, rel=0.01)
+
+
+def test_rounds_that_went_wrong_for_one_of_the_two_do_not_count() -> None:
+    world = World()
+    quiet = world.call("one", 1e-4)
+
+    def unlucky(times: int) -> None:
+        quiet(times)
+        if 300 < world.calls["one"] < 400:
+            world.now += 1e-3 * times
+
+    found = paired(unlucky, world.call("other", 2e-4), Effort(rounds=15), world.clock, world.clock)
+    assert found.calls > 400
+    assert found.ratio == pytest.approx(0.5, rel=0.01)
+
+
 def test_rounds_go_on_while_they_disagree_and_end() -> None:
     world = World()
     world.slowness = lambda now: 1.0 + 9.0 * world.random.random()
