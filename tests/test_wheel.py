@@ -17,6 +17,9 @@ STUDIES = {p.stem for p in (ROOT / "studies").glob("*.yaml")}
 LOAD_ALL = "from prunesearch.spec import StudySpec, ready_studies\nfor name in ready_studies(): print(StudySpec.find(name).name)"
 
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # a cold disk reads an environment for minutes
+
+
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
