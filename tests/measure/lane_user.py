@@ -1,12 +1,14 @@
 """One of several processes that share a device: `lane_user.py VERB FOLDER`; prints a line when it has it.
 
 work: trains, with a checkpoint every millisecond, until its input ends. stuck: has the device and never looks up.
+parent: is stuck, beside a forked child that sleeps for ten seconds.
 alone: has the device to itself until its input ends. measure: has it to itself 20 times and counts others who write into
 the folder at the same time.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import sys
 import time
@@ -39,6 +41,15 @@ def alone(lane: Lane, folder: Path) -> None:
 
 def stuck(lane: Lane, folder: Path) -> None:
     with lane.working():
+        say("working")
+        sys.stdin.read()
+
+
+def parent(lane: Lane, folder: Path) -> None:
+    with lane.working():
+        if os.fork() == 0:
+            time.sleep(10)
+            os._exit(0)
         say("working")
         sys.stdin.read()
 

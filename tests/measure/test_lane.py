@@ -55,8 +55,8 @@ def test_who_measures_is_alone_and_everybody_gets_a_turn(tmp_path: Path) -> None
         assert finish(one).startswith("waited ") and finish(two).startswith("waited ")
 
 
-@pytest.mark.parametrize("verb", ["work", "alone"])
-def test_a_killed_process_holds_nothing(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize("verb", ["work", "alone", "parent"])
+def test_a_killed_process_holds_nothing_though_its_child_lives_on(tmp_path: Path, verb: str) -> None:
     with user(verb, tmp_path) as process:
         assert line(process) in ("working", "alone")
         process.kill()
