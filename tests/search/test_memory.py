@@ -108,6 +108,23 @@ def test_a_broken_database_is_a_store_error(storage: RDBStorage, bench: Bench) -
         found.ask(SPACE, RandomSampler(seed=0))
 
 
+@pytest.mark.parametrize(("kind", "flying_share"), [("tpe", 9), ("tpe_multivariate", 0), ("nsga2", 0)])
+def test_the_mirror_proposes_what_optuna_itself_would(kind: str, flying_share: int) -> None:
+    """With multivariate TPE and trials in flight, their order decides ties between equally good candidates."""
+    study = optuna.create_study(directions=list(WAYS.values()))
+    mirror = Mirror(["maximize", "minimize"])
+    for ticket in range(45):  # two generations of NSGA-II, and more than TPE's start
+        flying = [t for t in study.get_trials(deepcopy=False) if t.state == TrialState.RUNNING]
+        mirror.learn(study.get_trials(deepcopy=False))
+        found, policy = mirror.propose(SPACE, make_sampler(kind, ticket), flying)
+        study.sampler = make_sampler(kind, ticket)
+        asked = study.ask()
+        assert SPACE.suggest(asked) == policy
+        assert asked.params == found.params
+        if not flying_share or ticket % flying_share:
+            study.tell(asked, [float(policy.epoch_threshold), policy.threshold or 0.0])
+
+
 def test_trials_in_flight_are_lent_to_one_proposal_only() -> None:
     mirror = Mirror(["maximize", "minimize"])
     first, _ = mirror.propose(SPACE, RandomSampler(seed=1), [])

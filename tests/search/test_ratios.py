@@ -61,6 +61,18 @@ def test_stages_are_the_shortest_common_names_that_tell_some_apart(names: list[s
     assert set(stage_keys(names).values()) == stages
 
 
+def test_a_name_goes_before_a_glob_and_a_long_glob_before_a_short_one() -> None:
+    ratio = {"layer[12345].0.conv1": 0.1, "layer1.0.conv1": 0.2, "layer*": 0.3, "layer2*": 0.4, "conv1": 0.5}
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": ratio}, trials=300), info(STAGES))
+    assert draws(space, 1)[0][1].ratio == ratio
+    assert keys(space) == set()
+    policy = Policy.parse(draws(space, 1)[0][1].to_dict() | {"ratio": {"layer1.0.conv1": 0.2, "default": 0.3}})
+    with pytest.raises(StudyError) as caught:
+        space.params(policy)
+    assert "ratio.layer1.0.conv1" not in str(caught.value)
+    assert "ratio.layer[12345].0.conv1: the space has only 0.1, got 0.3" in str(caught.value)
+
+
 def test_unknown_groups_are_refused_with_the_nearest_name() -> None:
     with pytest.raises(StudyError) as caught:
         SearchSpace.of(spec(space={"ratio": {"fc9": [0, 0.5], "conv*": 0.5, "fc3": 0.5}, "spare": ["fc7"]}), info(MLP))
