@@ -121,7 +121,7 @@ class Progress:
             shown["best"] = f"{number(self.best)} (dense {number(self.dense.accuracy)})"
         if self.smallest is not None and self.dense is not None:
             fewer = times(self.dense.params / max(1, self.smallest))
-            shown["smallest within a point"] = f"{number(self.smallest)} parameters ({fewer} fewer)"
+            shown["smallest within a point"] = f"{number(self.smallest)} ({fewer} fewer)"
         if self.hypervolume is not None:
             shown["hypervolume"] = f"{self.hypervolume:.4f}"
         return shown

@@ -94,7 +94,7 @@ def test_the_display_shows_every_figure() -> None:
         assert told.replace(" ", "") in talk.text.replace(" ", "")
     for told in (
         "smallest within a point",
-        "200 parameters (5.00x fewer)",
+        "200 (5.00x fewer)",
         "hypervolume",
         "0.4000",
         "warning: slow disk",

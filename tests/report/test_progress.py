@@ -104,7 +104,7 @@ def test_figures_leave_out_what_is_not_there_yet() -> None:
         "epochs saved": "1",
         "front": "1",
         "best": "0.8950 (dense 0.9000)",
-        "smallest within a point": "200 parameters (5.00x fewer)",
+        "smallest within a point": "200 (5.00x fewer)",
         "hypervolume": "0.4123",
     }
 
