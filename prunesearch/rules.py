@@ -7,7 +7,8 @@ is refused is never sampled. `chosen` maps the names of the fields decided so fa
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
 from prunesearch.catalogue import CRITERIA
@@ -136,6 +137,22 @@ def iterative_cuts(first: int, epochs: int, rounds: int, at_end: bool) -> tuple[
 def scratch_start(epochs: int) -> int:
     """The earliest `epoch_threshold` at which rewind_pruning has a target worth reaching, from scratch."""
     return max(2, math.ceil(epochs / 4))
+
+
+REST = "default"
+"""The key of `ratio` that stands for all groups that no other key means."""
+
+
+def matching(name: str, keys: Iterable[str]) -> str | None:
+    """The key of `ratio` that speaks for group `name`: its exact name, or else the longest glob that matches it."""
+    meant = [key for key in keys if key == name or (key != REST and fnmatchcase(name, key))]
+    return name if name in meant else max(meant, key=len, default=None)
+
+
+def ratio_of(name: str, ratio: Mapping[str, float]) -> float:
+    """The fraction of group `name`: that of the key that speaks for it, else that of `default`, else nothing."""
+    key = matching(name, ratio)
+    return ratio.get(REST, 0.0) if key is None else ratio[key]
 
 
 def _functions(schedule_type: str) -> tuple[str, ...]:

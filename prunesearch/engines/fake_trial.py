@@ -16,6 +16,7 @@ from fnmatch import fnmatchcase
 from prunesearch.engines.fake_networks import FakeNetwork
 from prunesearch.policy import Policy
 from prunesearch.results import EpochRow, GroupInfo, Job, LayerRow, Measures, Result
+from prunesearch.rules import ratio_of
 from prunesearch.schedules import Order, make_schedule
 
 BEST, CHANCE = 0.97, 0.1  # accuracy of the dense network in the end, and of one that knows nothing
@@ -88,7 +89,7 @@ class Course:
         for group in self._groups:
             spared = group.spared is not None and not (policy.prune_output_layer and group.kind == "weight")
             if not spared and chosen(group.name, policy):
-                level = ratio(group.name, order.amount) if isinstance(order.amount, Mapping) else order.amount
+                level = ratio_of(group.name, order.amount) if isinstance(order.amount, Mapping) else order.amount
                 found[group.name] = _below_bound(level, policy.is_unit) if order.absolute else level
         return found
 
@@ -138,14 +139,6 @@ def chosen(name: str, policy: Policy) -> bool:
     """Whether `spare` and `only` let a group be pruned."""
     only = not policy.only or any(fnmatchcase(name, glob) for glob in policy.only)
     return only and not any(fnmatchcase(name, glob) for glob in policy.spare)
-
-
-def ratio(name: str, ratios: Mapping[str, float]) -> float:
-    """The fraction of a group: by its exact name, the longest glob that matches it, or `default`; else nothing goes."""
-    if name in ratios:
-        return ratios[name]
-    globs = [glob for glob in ratios if glob != "default" and fnmatchcase(name, glob)]
-    return ratios[max(globs, key=len)] if globs else ratios.get("default", 0.0)
 
 
 def simulate(network: FakeNetwork, job: Job) -> Result:

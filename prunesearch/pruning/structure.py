@@ -21,6 +21,7 @@ from prunesearch.criteria.base import Role
 from prunesearch.errors import PolicyError, did_you_mean
 from prunesearch.policy import Policy
 from prunesearch.results import GroupInfo
+from prunesearch.rules import ratio_of
 
 Side = Literal["out", "in", "parameter"]
 
@@ -155,12 +156,7 @@ class Groups:
 
 def level_of(name: str, amount: float | Mapping[str, float]) -> float:
     """The fraction of group `name`: exact name, else the longest glob that matches, else `default`, else nothing."""
-    if not isinstance(amount, Mapping):
-        return amount
-    if name in amount:
-        return amount[name]
-    globs = [key for key in amount if key != "default" and fnmatchcase(name, key)]
-    return amount[max(globs, key=len)] if globs else amount.get("default", 0.0)
+    return ratio_of(name, amount) if isinstance(amount, Mapping) else amount
 
 
 def matches(group: Group, globs: Iterable[str]) -> bool:

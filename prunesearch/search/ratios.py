@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 
 from prunesearch.errors import StudyError, bulleted, did_you_mean
 from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.results import GroupInfo, TaskInfo
+from prunesearch.rules import REST, matching, ratio_of
 from prunesearch.spec import Range, StudySpec
 
-DEFAULT = "default"
 TRIALS_PER_RATIO = 3
 """Fewer trials than this per ratio, and ratios are tied."""
 
@@ -63,7 +62,7 @@ def known_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], keys: 
     """The ratios of a policy under the keys of the space, as `ratio.<key>`; None where groups under one key differ."""
     out: dict[str, float | None] = {}
     for key in keys:
-        meant = {_level(g.name, ratio) for g in groups if matching(g.name, list(keys)) == key}
+        meant = {ratio_of(g.name, ratio) for g in groups if matching(g.name, list(keys)) == key}
         out[f"ratio.{key}"] = meant.pop() if len(meant) == 1 else None
     return out
 
@@ -71,21 +70,8 @@ def known_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], keys: 
 def stray_keys(ratio: Mapping[str, float], groups: Sequence[GroupInfo]) -> list[str]:
     """The keys of a policy's ratios that speak for no group, each with the nearest name."""
     names = [g.name for g in groups]
-    strays = [key for key in ratio if key != DEFAULT and not any(matching(name, [key]) for name in names)]
+    strays = [key for key in ratio if key != REST and not any(matching(name, [key]) for name in names)]
     return [f"ratio.{key}: no group is called so; {did_you_mean(key, names)}" for key in strays]
-
-
-def _level(name: str, ratio: Mapping[str, float]) -> float:
-    key = matching(name, list(ratio))
-    return ratio.get(DEFAULT, 0.0) if key is None else ratio[key]
-
-
-def matching(name: str, keys: Sequence[str]) -> str | None:
-    """The key that speaks for a group: its exact name, or else the longest glob that matches it."""
-    if name in keys:
-        return name
-    globs = [key for key in keys if key != DEFAULT and fnmatchcase(name, key)]
-    return max(globs, key=len) if globs else None
 
 
 def pruned_groups(info: TaskInfo, granularity: str, wanted: Wanted) -> tuple[GroupInfo, ...]:
@@ -98,8 +84,8 @@ def pruned_groups(info: TaskInfo, granularity: str, wanted: Wanted) -> tuple[Gro
 
 def ratio_keys(groups: Sequence[GroupInfo], wanted: Wanted) -> dict[str, Range]:
     """The keys that a policy's `ratio` gets for these groups, each with its range, in the order of the groups."""
-    said = [key for key in wanted.ranges if key != DEFAULT]
-    default = wanted.ranges.get(DEFAULT) or usual_range()
+    said = [key for key in wanted.ranges if key != REST]
+    default = wanted.ranges.get(REST) or usual_range()
     rest = [g.name for g in groups if matching(g.name, said) is None]
     stages = stage_keys(rest) if wanted.tie else {name: name for name in rest}
     keys: dict[str, Range] = {}
@@ -151,12 +137,12 @@ def check_globs(info: TaskInfo, wanted: Wanted) -> None:
         f"space.{where}{glob}: no group is called so; {did_you_mean(glob, names)}"
         for where, globs in (("ratio.", wanted.ranges), ("spare: ", wanted.spare), ("only: ", wanted.only))
         for glob in globs
-        if glob != DEFAULT and not any(matching(name, [glob]) for name in names)
+        if glob != REST and not any(matching(name, [glob]) for name in names)
     ]
     problems += [
         f"space.ratio.{glob}: is never pruned ({_why(info, glob)})"
         for glob in wanted.ranges
-        if glob != DEFAULT and any(matching(n, [glob]) for n in names) and not any(matching(n, [glob]) for n in prunable)
+        if glob != REST and any(matching(n, [glob]) for n in names) and not any(matching(n, [glob]) for n in prunable)
     ]
     if problems:
         raise StudyError(f"study: {bulleted(problems)}", "'prunesearch groups' lists the groups of a task")
