@@ -27,8 +27,8 @@ class StudyLine:
         name: the study's name.
         where: "ready" or "stored".
         task: what it prunes.
-        trials: finished trials of a stored study, None of a ready one.
-        of: trials it is to have.
+        finished: trials of a stored study with a result, None of a ready one.
+        total: trials that it shall have.
         active: when something was last written for it (UTC), None of a ready one.
         description: one line.
     """
@@ -36,8 +36,8 @@ class StudyLine:
     name: str
     where: str
     task: str
-    trials: int | None
-    of: int
+    finished: int | None
+    total: int
     active: str | None
     description: str
 

@@ -22,8 +22,8 @@ def studies_table(lines: Sequence[Mapping[str, Any]]) -> Table:
         Column("name", "study"),
         Column("where", "where"),
         Column("task", "task"),
-        Column("trials", "done", number, right=True),
-        Column("of", "trials", number, right=True),
+        Column("finished", "done", number, right=True),
+        Column("total", "trials", number, right=True),
         Column("active", "last written", lambda t: t[:16].replace("T", " ")),
         Column("description", "what it is for"),
     )

@@ -21,7 +21,7 @@ def test_studies_lists_ready_and_stored_ones(run: Run, url: str) -> None:
     listed = json.loads(run("studies", "--store", url, "--format", "json").out)["studies"]
     names = {line["name"]: line for line in listed}
     assert {n for n, line in names.items() if line["where"] == "ready"} == set(ready_studies())
-    assert (names["small"]["where"], names["small"]["trials"], names["small"]["of"]) == ("stored", 6, 8)
+    assert (names["small"]["where"], names["small"]["finished"], names["small"]["total"]) == ("stored", 6, 8)
 
 
 def test_bare_studies_and_studies_list_are_one(run: Run) -> None:
