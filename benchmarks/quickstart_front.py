@@ -25,7 +25,9 @@ SWEEP = (0.3, 0.5, 0.7, 0.9, 0.95)
 
 def prunesearch(*args: str) -> Any:
     """The JSON that a command of the console script prints."""
-    done = subprocess.run([sys.executable, "-m", "prunesearch", *args, "--format", "json"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "prunesearch", *args, "--format", "json"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
         sys.exit(f"prunesearch {' '.join(args)} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout)

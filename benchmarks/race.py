@@ -1,0 +1,194 @@
+"""The same 24 policies, the same epochs: how long does everybody take?
+
+    python -m benchmarks peers --data-dir DIR [--scenario lenet300] [--contestants tutorial expert prunesearch]
+
+tutorial     the page that tutorials show: Optuna, torch.nn.utils.prune, DataLoader with transforms, default threads
+tutorial2    the same with n_jobs=2
+expert       tensors in memory, two processes of one thread, masks by multiplication, one study
+prunesearch  `prunesearch search`, two workers, in a folder where nothing was trained before
+unshared     the same with --stage-budget 0: every trial from scratch
+
+Everybody is a process of its own, timed from its start to its end, imports and data included; all in turn, repeat by
+repeat. A run that was made before by the same code on the same machine is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import mean, median
+from types import MappingProxyType
+from typing import Any
+
+from benchmarks.arguments import Asked, announce, asked, parser
+from benchmarks.estimate import epoch_seconds
+from benchmarks.machine import source_digest
+from benchmarks.record import Record, Run, digits, middle
+from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, one_of_each, schedule_of
+from benchmarks.searching import How, search
+from prunesearch.schedules.markdown import table
+
+NAME = "peers"
+Policies = Sequence[dict[str, Any]]
+Figures = dict[str, Any]
+
+_PEERS = ("benchmarks/peers", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml", "prunesearch/models")
+_OURS = ("prunesearch", "benchmarks/tasks.py", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml")
+
+
+def tutorial(scenario: Scenario, policies: Policies, data_dir: str | None, *, jobs: int = 1) -> Figures:
+    """The page that tutorials show."""
+    return _script("tutorial", scenario, policies, data_dir, "--jobs", str(jobs))
+
+
+def tutorial2(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+    """The same with two jobs at a time."""
+    return tutorial(scenario, policies, data_dir, jobs=2)
+
+
+def expert(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+    """The same by somebody who knows how."""
+    return _script("expert", scenario, policies, data_dir)
+
+
+def prunesearch(scenario: Scenario, policies: Policies, data_dir: str | None, *, shared: bool = True) -> Figures:
+    """The product."""
+    found = search(scenario, policies, How(shared=shared, data_dir=data_dir))
+    epochs = {"trained": found.trained, "asked": found.asked, "epoch_seconds": found.epoch_seconds}
+    return {"seconds": found.wall, "rows": found.in_order(policies), **epochs, "run": found.run}
+
+
+def unshared(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+    """The product with every trial from scratch."""
+    return prunesearch(scenario, policies, data_dir, shared=False)
+
+
+CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None], Figures]] = MappingProxyType(
+    {"tutorial": tutorial, "tutorial2": tutorial2, "expert": expert, "prunesearch": prunesearch, "unshared": unshared}
+)
+"""Name -> a function that runs a list of policies and gives `seconds` and one row per policy."""
+
+
+def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | None, *more: str) -> Figures:
+    """Run a peer in a process of its own, with the threads that torch takes by itself."""
+    with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as folder:
+        given, to = Path(folder) / "policies.json", Path(folder) / "rows.json"
+        given.write_text(json.dumps(list(policies)), encoding="utf-8")
+        command = [sys.executable, "-m", f"benchmarks.peers.{name}", scenario.name, "--policies", str(given), "--to", str(to)]
+        command += [*more, *(["--data-dir", data_dir] if data_dir else [])]
+        environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+        began = time.perf_counter()
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        seconds = time.perf_counter() - began
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+        return {"seconds": seconds, "rows": json.loads(to.read_text(encoding="utf-8"))}
+
+
+def code_of(contestant: str) -> str:
+    """Hash of what a contestant runs."""
+    return source_digest(*(_PEERS if contestant in ("tutorial", "tutorial2", "expert") else _OURS))
+
+
+def main() -> None:
+    """Run everybody and publish the tables."""
+    made = parser(__doc__)
+    made.add_argument("--contestants", nargs="+", choices=list(CONTESTANTS), help="who runs; default: those of the scenario")
+    args = made.parse_args()
+    wanted = asked(NAME, args)
+    todo = [(s, c, r) for s in wanted.scenarios for r in range(wanted.repeats) for c in _turn(s, args, r)]
+    left = [t for t in todo if wanted.record.find(**_key(*t)) is None]
+    announce(f"{len(left)} of {len(todo)} runs", sum(_seconds(wanted, s, c) for s, c, _ in left))
+    for scenario, contestant, repeat in left:
+        policies = _policies(scenario, quick=wanted.quick)
+        figures = CONTESTANTS[contestant](scenario, policies, wanted.data_dir)
+        wanted.record.add(_key(scenario, contestant, repeat), figures)
+        print(f"{scenario.name} {contestant} {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
+    print(wanted.record.publish(report(wanted.record, wanted.scenarios, quick=wanted.quick)))
+
+
+def _turn(scenario: Scenario, args: argparse.Namespace, repeat: int) -> list[str]:
+    """The contestants in the order of one repeat: everybody comes first once in a while."""
+    names = list(args.contestants or scenario.contestants)
+    return names[repeat % len(names) :] + names[: repeat % len(names)]
+
+
+def _key(scenario: Scenario, contestant: str, repeat: int) -> dict[str, Any]:
+    return {"scenario": scenario.name, "contestant": contestant, "repeat": repeat, "code": code_of(contestant)}
+
+
+def _policies(scenario: Scenario, *, quick: bool) -> list[dict[str, Any]]:
+    listed = scenario.policies()
+    return one_of_each(listed) if quick else listed
+
+
+def _seconds(wanted: Asked, scenario: Scenario, contestant: str) -> float:
+    """How long a run will take: as the last one did, else from a rehearsal of some batches."""
+    known = wanted.record.find(scenario=scenario.name, contestant=contestant)
+    if known:
+        return float(known["seconds"])
+    policies = _policies(scenario, quick=wanted.quick)
+    everything = len(policies) * scenario.epochs
+    if contestant.startswith("tutorial"):
+        return everything * epoch_seconds("tutorial", scenario, wanted.data_dir)
+    epochs = distinct_epochs(policies, scenario.epochs) if contestant == "prunesearch" else everything
+    return epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 2
+
+
+def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False) -> str:
+    """The tables of all scenarios that have runs."""
+    parts = []
+    for scenario in scenarios:
+        runs = {c: [r for r in record.runs if r["scenario"] == scenario.name and r["contestant"] == c] for c in CONTESTANTS}
+        runs = {c: found for c, found in runs.items() if found}
+        if runs:
+            policies = _policies(scenario, quick=quick)
+            about = f"### {scenario.name}\n\n{scenario.about}; {len(policies)} policies, {scenario.epochs} epochs."
+            parts += [about, _times(runs), _epochs(runs), "Test accuracy, policy by policy:", _accuracies(runs, policies)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _times(runs: Mapping[str, list[Run]]) -> str:
+    seconds = {c: [float(r["seconds"]) for r in found] for c, found in runs.items()}
+    head = ["", "runs", "seconds, median (span)", *(f"times {c}" for c in ("tutorial", "expert") if c in runs)]
+    rows = []
+    for contestant, values in seconds.items():
+        times = [digits(median(seconds[c]) / median(values)) for c in ("tutorial", "expert") if c in runs]
+        rows.append([contestant, str(len(values)), middle(values), *times])
+    return table(head, rows)
+
+
+def _epochs(runs: Mapping[str, list[Run]]) -> str:
+    """What sharing saved, and the bound."""
+    lines = []
+    for contestant in ("prunesearch", "unshared"):
+        for run in runs.get(contestant, [])[:1]:
+            ideal = run["trained"] * run["epoch_seconds"] / 2
+            lines.append(
+                f"{contestant}: {run['trained']} of {run['asked']} epochs trained at {run['epoch_seconds']:.3f} s; two workers "
+                f"that do nothing else need {ideal:.1f} s, it took {run['seconds'] / ideal:.2f} times as long."
+            )
+    return "\n".join(lines)
+
+
+def _accuracies(runs: Mapping[str, list[Run]], policies: Policies) -> str:
+    """Side by side; of several repeats the mean."""
+    columns = {c: [[r["rows"][i]["test_accuracy"] for r in found] for i in range(len(policies))] for c, found in runs.items()}
+    rows = []
+    for i, policy in enumerate(policies):
+        amount = f"{policy['threshold']:g} from {policy['epoch_threshold']}"
+        words = [schedule_of(policy), str(policy["granularity"]), str(policy["scope"]), amount]
+        rows.append([*words, *(f"{mean(column[i]):.4f}" for column in columns.values())])
+    means = [f"{mean(v for values in column for v in values):.4f}" for column in columns.values()]
+    return table(["schedule", "granularity", "scope", "amount", *columns], [*rows, ["mean", "", "", "", *means]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Raw results as JSON, one file per benchmark, and the blocks of RESULTS.md that are made from them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from benchmarks.machine import in_words, machine, moment
+from prunesearch.schedules.markdown import with_block
+
+Run = dict[str, Any]
+PAGE = "RESULTS.md"
+_HEAD = "# Results\n\nMade by `python -m benchmarks NAME`; raw figures in `results/`. Do not edit by hand.\n"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The runs of one benchmark.
+
+    Args:
+        name: the benchmark's.
+        folder: where `results/NAME.json` and the page are kept.
+        fresh: forget what was measured before.
+    """
+
+    name: str
+    folder: Path
+    fresh: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fresh:
+            self._path.unlink(missing_ok=True)
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs that this machine made with these versions."""
+        if not self._path.exists():
+            return []
+        found: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
+        return [run for run in found["runs"] if run["machine"] == machine()]
+
+    def find(self, **key: Any) -> Run | None:
+        """The run of this machine that has all of these values."""
+        return next((run for run in self.runs if all(run.get(k) == v for k, v in key.items())), None)
+
+    def add(self, key: Mapping[str, Any], figures: Mapping[str, Any]) -> Run:
+        """Keep a run at once, so that a benchmark that is stopped goes on after it.
+
+        Args:
+            key: what `find` is asked for.
+            figures: what was measured; plain data.
+        """
+        run: Run = {**key, **figures, **moment(), "machine": machine()}
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        kept = [other for other in self.runs if any(other.get(k) != v for k, v in key.items())]
+        draft = self._path.with_suffix(".draft")
+        draft.write_text(json.dumps({"benchmark": self.name, "runs": [*kept, run]}, indent=1) + "\n", encoding="utf-8")
+        draft.replace(self._path)
+        return run
+
+    def publish(self, body: str) -> str:
+        """Put a block into the page, with the machine and the dates of the runs above it; the block as it stands there.
+
+        Args:
+            body: Markdown.
+        """
+        page = self.folder / PAGE
+        text = page.read_text(encoding="utf-8") if page.exists() else _HEAD
+        if f"<!-- generated: {self.name} -->" not in text:
+            text += f"\n## {self.name}\n\n<!-- generated: {self.name} -->\n\n<!-- end of generated -->\n"
+        block = f"{self._told()}\n\n{body}"
+        page.write_text(with_block(text, self.name, block), encoding="utf-8")
+        return block
+
+    def _told(self) -> str:
+        runs = self.runs
+        dates = sorted(run["date"] for run in runs)
+        when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+        loads = f"load before the runs {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
+        return f"*{when}, {loads}. {in_words(machine())}.*"
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "results" / f"{self.name}.json"
+
+
+def middle(values: Sequence[float]) -> str:
+    """A median with its span: `12.3 (11.9 to 13.0)`; alone where there is one value."""
+    if len(values) == 1:
+        return digits(values[0])
+    return f"{digits(median(values))} ({digits(min(values))} to {digits(max(values))})"
+
+
+def digits(value: float) -> str:
+    """Three significant digits."""
+    if value == 0 or abs(value) >= 100:
+        return f"{value:.0f}"
+    return f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}" if abs(value) < 10 else f"{value:.1f}"
