@@ -10,7 +10,17 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-TORCHLESS = ("test_errors", "test_policy", "test_spec", "test_front", "test_house", "test_layers", "schedules", "search")
+TORCHLESS = (
+    "test_studies",
+    "test_errors",
+    "test_policy",
+    "test_spec",
+    "test_front",
+    "test_house",
+    "test_layers",
+    "schedules",
+    "search",
+)
 
 # Two test processes share two cores: a deadline per example would fail by chance, not by fault.
 settings.register_profile("house", deadline=None, print_blob=True)

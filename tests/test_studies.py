@@ -1,4 +1,4 @@
-"""The ready studies: each is valid, says what it is for, and starts from policies that its own space could sample."""
+"""The ready studies: each is valid, says what it is for, and its space and start policies fit its network."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from prunesearch.policy import Policy
+from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.search.opening import resolved
+from prunesearch.search.space import SearchSpace
+from prunesearch.search.start import start_policies
 from prunesearch.spec import StudySpec, ready_studies
 from prunesearch.tasks.catalogue import builtin_tasks
 
-EPOCHS = 10  # for studies that leave N to their task
-WEIGHTS_ONLY = {"prune_bias", "prune_output_layer"}
 READY = sorted(ready_studies().items())
 
 
@@ -26,18 +27,14 @@ def test_a_ready_study_is_valid_and_says_what_it_is_for(name: str, path: Path) -
 
 
 @pytest.mark.parametrize(("name", "path"), READY)
-def test_the_policies_tried_first_lie_inside_the_space(name: str, path: Path) -> None:
+def test_its_start_policies_lie_in_the_space_that_its_network_has(name: str, path: Path) -> None:
     spec = StudySpec.load(path)
-    for start in spec.start:
-        policy = Policy.parse({"epochs": spec.epochs or EPOCHS, **start}, name)
-        for field, found in spec.space.items():
-            if field in WEIGHTS_ONLY and policy.is_unit:
-                continue
-            value = policy.present().get(field)
-            if value is not None and found.choices is not None:
-                assert value in found.choices, field
-            elif isinstance(value, float) and found.low is not None and found.high is not None:
-                assert found.low <= value <= found.high, field
+    with open_engine("fake", EngineSpec(spec.task, spec.epochs)) as engine:
+        info = engine.describe()
+    full = resolved(spec, spec.trials, None, info)
+    start = start_policies(full, SearchSpace.of(full, info))
+    assert len(start) == len(spec.start) or not spec.start
+    assert start
 
 
 def test_the_first_search_is_there() -> None:
