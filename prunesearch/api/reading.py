@@ -25,6 +25,8 @@ class Status:
         total: trials that it shall have.
         finished: trials with a result, whatever it is.
         states: trials by state; states without trials are left out.
+        epochs_asked: epochs of all trials with a result, the dense network's among them.
+        epochs_trained: how many of them were trained; the others are stages that trials shared.
         running: trials that were started and have no result, with when that was (UTC).
         dense: whether the dense reference is known.
         front: policies on the front.
@@ -41,6 +43,8 @@ class Status:
     total: int
     finished: int
     states: Mapping[str, int]
+    epochs_asked: int
+    epochs_trained: int
     running: Mapping[int, str]
     dense: bool
     front: int
@@ -143,12 +147,16 @@ def show(
 def _status(store: Store, study: StudyRecord, front: Front) -> Status:
     states = store.counts(study.name)
     small = smallest_within(front)
+    ended = [t for t in store.trials(study.name) if t.measures is not None]
+    dense = study.dense.epochs if study.dense else ()
     return Status(
         study=study.name,
         task=str(study.spec["task"]),
         total=int(study.spec["trials"]),
         finished=sum(count for state, count in states.items() if state not in ("running", "lost")),
         states=states,
+        epochs_asked=sum(t.policy.epochs for t in ended) + len(dense),
+        epochs_trained=sum(t.epochs_trained for t in ended) + sum(not row.shared for row in dense),
         running={t.number: t.started_at for t in store.running(study.name)},
         dense=study.dense is not None,
         front=len(front),

@@ -17,7 +17,7 @@ from prunesearch.front import Front
 from prunesearch.report.findings import finding, told
 from prunesearch.report.progress import Progress
 from prunesearch.report.tables import front_csv, front_table
-from prunesearch.report.words import duration, percent
+from prunesearch.report.words import duration
 
 CODES = {"interrupt": 130, "terminate": 143}
 """How a search that was stopped ends: what shells report for SIGINT and SIGTERM."""
@@ -88,8 +88,8 @@ def _ending(state: Progress) -> str:
         parts.append(f"{ended.done - state.before} now in {duration(ended.seconds)}")
     if state.failed:
         parts.append(f"{state.failed} failed")
-    if ended.overhead is not None:
-        parts.append(f"{percent(ended.overhead)} of the time neither training nor evaluation")
+    if state.saved:
+        parts.append(f"{state.saved:,} of {state.epochs:,} epochs shared")
     return ", ".join(parts)
 
 

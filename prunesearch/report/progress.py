@@ -38,7 +38,8 @@ class Progress:
         running: trials that run now.
         failed: trials of this call that failed.
         infeasible: trials of this call that broke a constraint or guard.
-        saved: epochs that were not trained, because a stage or a result was known.
+        epochs: epochs of the trials of this call.
+        saved: epochs of them that were not trained, because a stage or a result was known.
         front: trials on the front.
         hypervolume: share of the dense network's box that they dominate.
         dense: the dense network's figures.
@@ -55,6 +56,7 @@ class Progress:
     running: frozenset[int] = frozenset()
     failed: int = 0
     infeasible: int = 0
+    epochs: int = 0
     saved: int = 0
     front: tuple[int, ...] = ()
     hypervolume: float | None = None
@@ -128,7 +130,8 @@ class Progress:
 
     def _finished(self, event: TrialFinished) -> Progress:
         saved = max(0, event.policy.epochs - event.result.epochs_trained)
-        state = replace(self._ended(event.number, event.done), saved=self.saved + saved)
+        epochs = self.epochs + event.policy.epochs
+        state = replace(self._ended(event.number, event.done), epochs=epochs, saved=self.saved + saved)
         if event.feasible and event.result.measures:
             return replace(state, known={**self.known, event.number: event.result.measures})
         return replace(state, infeasible=self.infeasible + 1)
