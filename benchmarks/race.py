@@ -31,7 +31,7 @@ from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.estimate import epoch_seconds
 from benchmarks.machine import source_digest
 from benchmarks.record import Record, Run, digits, middle
-from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, one_of_each, schedule_of
+from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, listed, schedule_of
 from benchmarks.searching import How, search
 from prunesearch.schedules.markdown import table
 
@@ -39,8 +39,8 @@ NAME = "peers"
 Policies = Sequence[dict[str, Any]]
 Figures = dict[str, Any]
 
-_PEERS = ("benchmarks/peers", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml", "prunesearch/models")
-_OURS = ("prunesearch", "benchmarks/tasks.py", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml")
+PEERS = ("benchmarks/peers", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml", "prunesearch/models")
+OURS = ("prunesearch", "benchmarks/tasks.py", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml")
 
 
 def tutorial(scenario: Scenario, policies: Policies, data_dir: str | None, *, jobs: int = 1) -> Figures:
@@ -94,7 +94,7 @@ def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | N
 
 def code_of(contestant: str) -> str:
     """Hash of what a contestant runs."""
-    return source_digest(*(_PEERS if contestant in ("tutorial", "tutorial2", "expert") else _OURS))
+    return source_digest(*(PEERS if contestant in ("tutorial", "tutorial2", "expert") else OURS))
 
 
 def main() -> None:
@@ -107,7 +107,7 @@ def main() -> None:
     left = [t for t in todo if wanted.record.find(**_key(*t)) is None]
     announce(f"{len(left)} of {len(todo)} runs", sum(_seconds(wanted, s, c) for s, c, _ in left))
     for scenario, contestant, repeat in left:
-        policies = _policies(scenario, quick=wanted.quick)
+        policies = listed(scenario, quick=wanted.quick)
         figures = CONTESTANTS[contestant](scenario, policies, wanted.data_dir)
         wanted.record.add(_key(scenario, contestant, repeat), figures)
         print(f"{scenario.name} {contestant} {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
@@ -124,17 +124,12 @@ def _key(scenario: Scenario, contestant: str, repeat: int) -> dict[str, Any]:
     return {"scenario": scenario.name, "contestant": contestant, "repeat": repeat, "code": code_of(contestant)}
 
 
-def _policies(scenario: Scenario, *, quick: bool) -> list[dict[str, Any]]:
-    listed = scenario.policies()
-    return one_of_each(listed) if quick else listed
-
-
 def _seconds(wanted: Asked, scenario: Scenario, contestant: str) -> float:
     """How long a run will take: as the last one did, else from a rehearsal of some batches."""
     known = wanted.record.find(scenario=scenario.name, contestant=contestant)
     if known:
         return float(known["seconds"])
-    policies = _policies(scenario, quick=wanted.quick)
+    policies = listed(scenario, quick=wanted.quick)
     everything = len(policies) * scenario.epochs
     if contestant.startswith("tutorial"):
         return everything * epoch_seconds("tutorial", scenario, wanted.data_dir)
@@ -149,7 +144,7 @@ def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False
         runs = {c: [r for r in record.runs if r["scenario"] == scenario.name and r["contestant"] == c] for c in CONTESTANTS}
         runs = {c: found for c, found in runs.items() if found}
         if runs:
-            policies = _policies(scenario, quick=quick)
+            policies = listed(scenario, quick=quick)
             about = f"### {scenario.name}\n\n{scenario.about}; {len(policies)} policies, {scenario.epochs} epochs."
             parts += [about, _times(runs), _epochs(runs), "Test accuracy, policy by policy:", _accuracies(runs, policies)]
     return "\n\n".join(filter(None, parts))

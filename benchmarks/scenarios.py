@@ -172,6 +172,12 @@ def one_of_each(policies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(found.values())
 
 
+def listed(scenario: Scenario, *, quick: bool = False) -> list[dict[str, Any]]:
+    """The committed list for a scenario; with `quick` one policy of every schedule."""
+    policies = scenario.policies()
+    return one_of_each(policies) if quick else policies
+
+
 def schedule_of(policy: Mapping[str, Any]) -> str:
     """What kind of schedule a policy has, in one word."""
     return str(policy.get("function") or policy["schedule_type"])

@@ -1,0 +1,189 @@
+"""What counts in the end: searches of equal length, prunesearch against the expert's script.
+
+    python -m benchmarks adaptive --data-dir DIR [--minutes 2 5 10] [--seeds 0 1 2 3 4]
+
+Both search the same space with TPE, two trials at a time, for validation accuracy and parameters. A search runs for the
+longest time asked for; what it had found after the shorter ones is read from when its trials ended. Time counts from the
+start of the process, imports and the dense reference included. Two figures of what is on the front of validation accuracy
+and parameters, both computed from *test* accuracies:
+
+hypervolume    of prunesearch's own kind: the share of the dense network's box that is dominated
+zoomed         the same for what matters: at most 5 points below dense, on a logarithmic axis from dense to 1 %
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from moocore import hypervolume
+
+from benchmarks.arguments import announce, asked, parser
+from benchmarks.machine import source_digest
+from benchmarks.race import OURS, PEERS
+from benchmarks.record import Record, Run
+from benchmarks.scenarios import ROOT, Scenario
+from benchmarks.searching import How, search
+from prunesearch.errors import EnvironmentFailure
+from prunesearch.front import MARGIN
+from prunesearch.report.pareto import write_figure
+from prunesearch.schedules.markdown import table
+
+NAME = "adaptive"
+POINTS, SMALLEST = 0.05, 0.01
+"""The box of `zoomed`: accuracy from dense - POINTS, parameters down to this share of dense."""
+_ENDLESS = 100_000
+_CURVE = 40  # points in time at which curves are drawn
+_COLORS = {"prunesearch": "#3b6fd4", "expert": "#d9534f"}
+
+Found = Sequence[dict[str, Any]]
+"""Rows with `finished` (seconds), `accuracy`, `test_accuracy`, `params`."""
+
+
+def main() -> None:
+    """Measure and publish."""
+    made = parser(__doc__)
+    made.add_argument("--minutes", type=float, nargs="+", default=[2, 5, 10])
+    made.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    args = made.parse_args()
+    wanted = asked(NAME, args, ["lenet300"])
+    minutes, seeds = ([0.2], [0]) if wanted.quick else (sorted(args.minutes), args.seeds)
+    todo = [(s, c, seed) for s in wanted.scenarios for seed in seeds for c in SEARCHERS]
+    left = [t for t in todo if wanted.record.find(**_key(*t, minutes[-1])) is None]
+    announce(f"{len(left)} of {len(todo)} searches", len(left) * (60 * minutes[-1] + 10))
+    for scenario, contestant, seed in left:
+        figures = SEARCHERS[contestant](scenario, 60 * minutes[-1], seed, wanted.data_dir)
+        wanted.record.add(_key(scenario, contestant, seed, minutes[-1]), figures)
+        print(f"{scenario.name}, seed {seed}, {contestant}: {len(figures['rows'])} trials", flush=True)
+    print(wanted.record.publish(report(wanted.record, wanted.scenarios, minutes)))
+
+
+def ours(scenario: Scenario, seconds: float, seed: int, data_dir: str | None) -> dict[str, Any]:
+    """prunesearch; trials that end after the time do not count."""
+    found = search(scenario, (), How(trials=_ENDLESS, timeout=seconds, seed=seed, data_dir=data_dir))
+    rows = []
+    for trial in found.trials:
+        finished = datetime.fromisoformat(trial.finished_at or "").timestamp() - found.began
+        if trial.measures is not None and trial.feasible and finished <= seconds:
+            m = trial.measures
+            rows.append({"finished": finished, "accuracy": m.accuracy, "test_accuracy": m.test_accuracy, "params": m.params})
+    dense = {"test_accuracy": found.dense.measures.test_accuracy, "params": found.dense.measures.params}
+    return {"rows": rows, "dense": dense, "trained": found.trained, "asked": found.asked}
+
+
+def experts(scenario: Scenario, seconds: float, seed: int, data_dir: str | None) -> dict[str, Any]:
+    """The expert's script."""
+    with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as folder:
+        to = Path(folder) / "rows.json"
+        command = [sys.executable, "-m", "benchmarks.peers.expert", scenario.name, "--seconds", str(seconds), "--to", str(to)]
+        command += ["--seed", str(seed), *(["--data-dir", data_dir] if data_dir else [])]
+        done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
+        if done.returncode:
+            sys.exit(f"{' '.join(command)} ended with {done.returncode}:\n{done.stderr}")
+        return {"rows": json.loads(to.read_text(encoding="utf-8"))}
+
+
+SEARCHERS = {"prunesearch": ours, "expert": experts}
+"""Who searches: `(scenario, seconds, seed, data_dir)` -> rows."""
+
+
+def _key(scenario: Scenario, contestant: str, seed: int, minutes: float) -> dict[str, Any]:
+    code = source_digest(*(OURS if contestant == "prunesearch" else PEERS))
+    return {"scenario": scenario.name, "contestant": contestant, "seed": seed, "minutes": minutes, "code": code}
+
+
+def volumes(rows: Found, seconds: float, dense: dict[str, Any]) -> tuple[float, float]:
+    """`hypervolume` and `zoomed` of what had ended after so many seconds."""
+    points = _front([r for r in rows if r["finished"] <= seconds])
+    top, size = float(dense["test_accuracy"]), float(dense["params"])
+    whole = [(a / top, (1 + MARGIN - p / size) / (1 + MARGIN)) for a, p in points]
+    zoomed = [((a - top + POINTS) / POINTS, math.log(size / p) / math.log(1 / SMALLEST)) for a, p in points]
+    return _volume(whole), _volume(zoomed)
+
+
+def _front(rows: Found) -> list[tuple[float, float]]:
+    """(test accuracy, parameters) of the rows that nothing dominates in validation accuracy and parameters."""
+    ordered = sorted(rows, key=lambda r: (r["params"], -r["accuracy"]))
+    best, kept = -math.inf, []
+    for row in ordered:
+        if row["accuracy"] > best:
+            best = row["accuracy"]
+            kept.append((float(row["test_accuracy"]), float(row["params"])))
+    return kept
+
+
+def _volume(gains: Sequence[tuple[float, float]]) -> float:
+    inside = [gain for gain in gains if min(gain) > 0]
+    return float(hypervolume(inside, ref=[0.0, 0.0], maximise=True)) if inside else 0.0
+
+
+def report(record: Record, scenarios: Sequence[Scenario], minutes: Sequence[float]) -> str:
+    """A table and a figure per scenario."""
+    parts = []
+    for scenario in scenarios:
+        runs = [r for r in record.runs if r["scenario"] == scenario.name and r["minutes"] == minutes[-1]]
+        if runs:
+            dense = next((r["dense"] for r in runs if "dense" in r), None)
+            if dense is None:
+                continue
+            seeds = len({r["seed"] for r in runs})
+            parts.append(f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs; means over {seeds} seeds.")
+            parts += [_table(runs, minutes, dense), _figure(record, scenario, runs, minutes[-1], dense)]
+    return "\n\n".join(parts)
+
+
+def _table(runs: Sequence[Run], minutes: Sequence[float], dense: dict[str, Any]) -> str:
+    rows = []
+    for after in minutes:
+        for contestant in SEARCHERS:
+            mine = [r for r in runs if r["contestant"] == contestant]
+            if mine:
+                found = [volumes(r["rows"], 60 * after, dense) for r in mine]
+                trials = mean(sum(row["finished"] <= 60 * after for row in r["rows"]) for r in mine)
+                rows.append(
+                    [f"{after:g}", contestant, f"{trials:.0f}", _spread([f[0] for f in found]), _spread([f[1] for f in found])]
+                )
+    return table(["minutes", "", "trials", "hypervolume", "zoomed"], rows)
+
+
+def _spread(values: Sequence[float]) -> str:
+    return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
+
+
+def _figure(record: Record, scenario: Scenario, runs: Sequence[Run], minutes: float, dense: dict[str, Any]) -> str:
+    """The curves of `zoomed`, one thin line per search; where it was put, in Markdown."""
+    from plotly.graph_objects import Figure, Scatter
+
+    times = [60 * minutes * (i + 1) / _CURVE for i in range(_CURVE)]
+    figure, shown = Figure(), set[str]()
+    for run in runs:
+        name = run["contestant"]
+        values = [volumes(run["rows"], t, dense)[1] for t in times]
+        look = {
+            "name": name,
+            "legendgroup": name,
+            "showlegend": name not in shown,
+            "line": {"color": _COLORS[name], "width": 1.5},
+        }
+        figure.add_trace(Scatter(x=[t / 60 for t in times], y=values, mode="lines", **look))
+        shown.add(name)
+    figure.update_layout(template="plotly_white", xaxis_title="minutes", yaxis_title="zoomed hypervolume", title=scenario.about)
+    target = record.folder / "results" / f"{NAME}-{scenario.name}.png"
+    try:
+        write_figure(figure, target)
+    except EnvironmentFailure as problem:
+        return f"(no figure: {problem.message})"
+    return f"![zoomed hypervolume over time](results/{target.name})"
+
+
+if __name__ == "__main__":
+    main()

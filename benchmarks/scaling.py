@@ -1,0 +1,92 @@
+"""Does a second worker halve the time, and how far is a search from what its epochs cost?
+
+    python -m benchmarks scaling --data-dir DIR [--workers 1 2]
+
+The committed list of policies, as in `peers`, with one worker and with two, in turn. The bound is what the epochs that
+are trained take by themselves, measured with one worker and no neighbour, shared out among the workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from typing import Any
+
+from benchmarks.arguments import Asked, announce, asked, parser
+from benchmarks.estimate import epoch_seconds
+from benchmarks.machine import source_digest
+from benchmarks.race import OURS
+from benchmarks.record import Record, Run, digits, middle
+from benchmarks.scenarios import Scenario, distinct_epochs, listed
+from benchmarks.searching import How, search
+from prunesearch.schedules.markdown import table
+
+NAME = "scaling"
+
+
+def main() -> None:
+    """Measure and publish."""
+    made = parser(__doc__)
+    made.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    args = made.parse_args()
+    wanted = asked(NAME, args, ["lenet300"])
+    todo = [(s, w, r) for s in wanted.scenarios for r in range(wanted.repeats) for w in _turn(args.workers, r)]
+    left = [t for t in todo if wanted.record.find(**_key(*t)) is None]
+    announce(f"{len(left)} of {len(todo)} searches", sum(_seconds(wanted, s, w) for s, w, _ in left))
+    for scenario, workers, repeat in left:
+        figures = measured(scenario, workers, wanted)
+        wanted.record.add(_key(scenario, workers, repeat), figures)
+        print(f"{scenario.name}, {workers} workers, {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
+    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+
+
+def measured(scenario: Scenario, workers: int, wanted: Asked) -> dict[str, Any]:
+    """One search."""
+    found = search(scenario, listed(scenario, quick=wanted.quick), How(workers=workers, data_dir=wanted.data_dir))
+    return {"seconds": found.wall, "trained": found.trained, "epoch_seconds": found.epoch_seconds, "run": found.run}
+
+
+def _turn(workers: Sequence[int], repeat: int) -> list[int]:
+    return list(workers if repeat % 2 == 0 else reversed(workers))
+
+
+def _key(scenario: Scenario, workers: int, repeat: int) -> dict[str, Any]:
+    return {"scenario": scenario.name, "workers": workers, "repeat": repeat, "code": source_digest(*OURS)}
+
+
+def _seconds(wanted: Asked, scenario: Scenario, workers: int) -> float:
+    known = wanted.record.find(scenario=scenario.name, workers=workers)
+    if known:
+        return float(known["seconds"])
+    epochs = distinct_epochs(listed(scenario, quick=wanted.quick), scenario.epochs)
+    return epochs * epoch_seconds("expert", scenario, wanted.data_dir) / workers
+
+
+def report(record: Record, scenarios: Sequence[Scenario]) -> str:
+    """One table per scenario."""
+    parts = []
+    for scenario in scenarios:
+        runs = [r for r in record.runs if r["scenario"] == scenario.name]
+        if runs:
+            parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", _table(runs)]
+    return "\n\n".join(parts)
+
+
+def _table(runs: Sequence[Run]) -> str:
+    counts = sorted({int(r["workers"]) for r in runs})
+    alone = median([r["epoch_seconds"] for r in runs if r["workers"] == counts[0]])
+    first = median([r["seconds"] for r in runs if r["workers"] == counts[0]])
+    rows = []
+    for workers in counts:
+        mine = [r for r in runs if r["workers"] == workers]
+        seconds = [float(r["seconds"]) for r in mine]
+        bound = median([r["trained"] for r in mine]) * alone / workers
+        own = median([r["epoch_seconds"] for r in mine])
+        times = [digits(first / median(seconds)), f"{bound:.1f}", digits(median(seconds) / bound)]
+        rows.append([str(workers), str(len(mine)), middle(seconds), *times, f"{own:.3f}", str(mine[0]["trained"])])
+    head = ["workers", "runs", "seconds, median (span)", "times as fast", "bound, s", "over the bound", "s per epoch", "epochs"]
+    return table(head, rows)
+
+
+if __name__ == "__main__":
+    main()
