@@ -34,7 +34,7 @@ def physical_cut(model: nn.Module, groups: Iterable[Group], gone: Gone) -> None:
     """
     formats = {name: _memory_format(p) for name, p in model.named_parameters()}
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
-    for (layer, side, dim), index in _removed(groups, gone).items():
+    for (layer, side, dim), index in removed(groups, gone).items():
         if side == "parameter":
             _cut_parameter(model, layer, dim, index)
         else:
@@ -46,8 +46,8 @@ def physical_cut(model: nn.Module, groups: Iterable[Group], gone: Gone) -> None:
             parameter.data = parameter.data.contiguous(memory_format=layout)
 
 
-def _removed(groups: Iterable[Group], gone: Gone) -> dict[tuple[str, Side, int], list[int]]:
-    """Per layer and side the channels that go, of all groups together."""
+def removed(groups: Iterable[Group], gone: Gone) -> dict[tuple[str, Side, int], list[int]]:
+    """Per layer, side and dimension (of bare parameters) the channels that go, of all groups together."""
     found: dict[tuple[str, Side, int], set[int]] = {}
     for group in groups:
         lost = gone.get(group.name)

@@ -1,16 +1,19 @@
-"""Masks in force: held after every step, in weights, gradients and moments alike."""
+"""Masks in force: held after every step, in weights, gradients and moments alike, and in norms that mix channels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.optim import Optimizer
+from torch.utils.hooks import RemovableHandle
 
-from prunesearch.pruning.masks import multiply
+from prunesearch.pruning.masks import Gone, build_masks, multiply
+from prunesearch.pruning.norms import narrow_norms
 from prunesearch.pruning.recovery import mask_moments
+from prunesearch.pruning.structure import Group
 
 
 class Enforcer:
@@ -21,19 +24,28 @@ class Enforcer:
     """
 
     def __init__(self, model: nn.Module, optimizer: Optimizer | None) -> None:
-        self._parameters = dict(model.named_parameters())
+        self._model, self._parameters = model, dict(model.named_parameters())
         self._optimizer = optimizer
+        self._norms: list[RemovableHandle] = []
         self._tensors: list[torch.Tensor] = []
         self._masks: list[torch.Tensor] = []
         self._hook = optimizer.register_step_pre_hook(self._before_step) if optimizer else None
 
-    def hold(self, masks: Mapping[str, torch.Tensor]) -> None:
-        """Hold these masks from now on, in place of earlier ones, and zero weights, gradients and moments there."""
+    def hold(self, groups: Sequence[Group], gone: Gone) -> Mapping[str, torch.Tensor]:
+        """Hold what is gone from now on, in place of what was held, and zero weights, gradients and moments there.
+
+        Returns:
+            The masks.
+        """
+        masks = build_masks(self._parameters, groups, gone)
+        self._let_go_of_norms()
+        self._norms = narrow_norms(self._model, groups, gone)
         self._tensors, self._masks = [self._parameters[name] for name in masks], list(masks.values())
         self.hold_weights()
         self._hold_gradients()
         if self._optimizer is not None:
             mask_moments(self._optimizer, self._tensors, self._masks)
+        return masks
 
     def hold_weights(self) -> None:
         """Zero the masked weights."""
@@ -47,8 +59,13 @@ class Enforcer:
     def close(self) -> None:
         """Hold nothing any more, and let go of the optimiser."""
         self._tensors, self._masks = [], []
+        self._let_go_of_norms()
         if self._hook is not None:
             self._hook.remove()
+
+    def _let_go_of_norms(self) -> None:
+        for handle in self._norms:
+            handle.remove()
 
     def _before_step(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
         self._hold_gradients()

@@ -12,6 +12,7 @@ from torch import nn
 
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.masks import Gone
+from prunesearch.pruning.norms import narrow_norms
 from prunesearch.pruning.probe import TOLERANCE as PROBE_TOLERANCE
 from prunesearch.pruning.running import drawn_like, is_floating, largest_difference, map_inputs, outputs
 from prunesearch.pruning.structure import Group, UnitGroup
@@ -63,6 +64,7 @@ def cut_and_compare(model: nn.Module, groups: Sequence[Group], gone: Gone, examp
     if not units:
         return Compared()
     masked = copy.deepcopy(model)
+    narrow_norms(masked, units, gone)
     physical_cut(model, units, gone)
     wrong = tuple(told for g in units if (told := _wrong_width(masked, model, g, gone[g.name])))
     inputs = _check_inputs(example)

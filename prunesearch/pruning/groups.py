@@ -14,7 +14,7 @@ from torch_pruning.ops import OPTYPE
 from prunesearch.criteria.base import Role
 from prunesearch.errors import TaskError, did_you_mean
 from prunesearch.pruning.gradients import seeded
-from prunesearch.pruning.outlets import PRODUCERS, output_layers
+from prunesearch.pruning.outlets import PRODUCERS, output_layers, reached_parameters
 from prunesearch.pruning.probe import first_line, verified
 from prunesearch.pruning.structure import (
     AnyGroup,
@@ -38,7 +38,7 @@ def find_groups(model: nn.Module, example_input: Any, *, spare: Iterable[str] = 
     """The groups of a network: of weights, one per Linear and Conv, and of units, all that has to go together.
 
     Every unit group is cut once in a copy and compared with its masked form before it is offered; what cannot be traced
-    or cut, the network's outputs, and channels that pass a norm which mixes channels are spared, with the reason.
+    or cut, and the network's outputs, are spared, with the reason.
 
     Args:
         model: the network; it is left as it is.
@@ -105,9 +105,19 @@ def _unit_groups(network: nn.Module, example: Any) -> list[UnitGroup]:
     finally:
         network.eval()
     seen = {layer for group in found for layer in group.layers}
-    missed = [_untraced(network, n, _unseen(network, n)) for n in _producers(network) if n not in seen]
+    unseen = [name for name in _producers(network) if name not in seen]
+    used = reached_parameters(network, example) if unseen else set()
+    missed = [_untraced(network, name, _unseen(network, name, used)) for name in unseen]
     order = {name: i for i, name in enumerate(_producers(network))}
-    return sorted([*found, *missed], key=lambda group: order[group.name])
+    return sorted([*_once(found), *missed], key=lambda group: order[group.name])
+
+
+def _once(groups: Iterable[UnitGroup]) -> list[UnitGroup]:
+    """One group per name: where a trace has lost its way, the rest of a layer's channels would stand beside it."""
+    named: dict[str, UnitGroup] = {}
+    for group in groups:
+        named.setdefault(group.name, group)
+    return list(named.values())
 
 
 def _unit_group(network: nn.Module, closure: Closure) -> UnitGroup:
@@ -128,10 +138,12 @@ def _unit_group(network: nn.Module, closure: Closure) -> UnitGroup:
     return UnitGroup(info, tuple(slices), tuple(_share(t) for t in closure.touched), layers)
 
 
-def _unseen(network: nn.Module, layer: str) -> str:
+def _unseen(network: nn.Module, layer: str, used: set[str]) -> str:
     owner = network.get_submodule(layer.rpartition(".")[0])
     if isinstance(owner, nn.MultiheadAttention):
         return "it is part of a MultiheadAttention, whose parts cannot be cut one by one"
+    if _joined(layer, "weight") in used:
+        return "the network uses its weights without calling it, so its outputs cannot be traced"
     return "the network does not call it on the example input"
 
 
@@ -173,7 +185,7 @@ def _tensors(module: nn.Module, touched: Touched) -> list[tuple[str, Role | None
             return [("weight", "out", turned), ("bias", "bias", 0)]
         case OPTYPE.DEPTHWISE_CONV:
             return [("weight", "out", 0), ("bias", "bias", 0)]
-        case OPTYPE.BN | OPTYPE.IN:
+        case OPTYPE.BN | OPTYPE.IN | OPTYPE.LN | OPTYPE.GN:
             return [("weight", "norm_scale", 0), ("bias", "norm_shift", 0)]
         case OPTYPE.EMBED:
             return [("weight", "out", 1)]

@@ -1,4 +1,4 @@
-"""Which layers make a network's output: read from autograd's record of one forward pass."""
+"""Which layers make a network's output, and which parameters reach it: read from autograd's record of one forward pass."""
 
 from __future__ import annotations
 
@@ -33,6 +33,22 @@ def output_layers(model: nn.Module, example: Any) -> set[str]:
         return found
     finally:
         model.eval()
+
+
+def reached_parameters(model: nn.Module, example: Any) -> set[str]:
+    """The parameters on which the network's output depends in evaluation mode.
+
+    Args:
+        model: a private copy whose parameters ask for gradients; it is left in evaluation mode.
+        example: its example input.
+    """
+    names = {parameter: name for name, parameter in model.named_parameters() if parameter.requires_grad}
+    with torch.enable_grad():
+        total = sum((t.sum() for t in tensors_of(forward(model.eval(), example)) if t.requires_grad), torch.zeros(()))
+        if not total.requires_grad:
+            return set()
+        grads: tuple[torch.Tensor | None, ...] = torch.autograd.grad(total, list(names), allow_unused=True)
+    return {name for name, grad in zip(names.values(), grads, strict=True) if grad is not None}
 
 
 def _outlets(model: nn.Module, example: Any) -> set[str]:

@@ -8,6 +8,7 @@ raises, is found by halving and spared with the reason.
 from __future__ import annotations
 
 import copy
+import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from torch import nn
 
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.masks import apply_masks, build_masks
+from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.running import drawn_like, forward, largest_difference, map_inputs, outputs
 from prunesearch.pruning.structure import UnitGroup
 
@@ -48,6 +50,7 @@ def _settle(
     problem = cut_problem(model, example, [*sound, *doubtful], seed)
     if problem is None:
         return [*sound, *doubtful]
+    gc.collect()  # what was raised keeps networks alive in cycles: 200 MB for each failed cut of an Inception
     if len(doubtful) == 1:
         reasons[doubtful[0].name] = problem
         return sound
@@ -62,13 +65,14 @@ def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], see
     network, inputs = redrawn(model, example, generator)
     gone = {g.name: _half(g.info.size, generator) for g in groups}
     apply_masks(network, build_masks(dict(network.named_parameters()), groups, gone))
-    settle_norms(network, inputs)
-    masked = outputs(network, inputs)
+    with narrowed_norms(network, groups, gone):
+        trains = settle_norms(network, inputs)
+        masked = outputs(network, inputs)
     try:
         physical_cut(network, groups, gone)
         difference = largest_difference(masked, outputs(network, inputs))
-        network.train()
-        forward(network, inputs)
+        if trains:
+            settle_norms(network, inputs, strict=True)
     except Exception as error:  # noqa: BLE001 -- a user's forward may raise anything on a width that it does not expect
         return f"a cut fails: {first_line(error)}"
     if difference <= TOLERANCE:
@@ -99,11 +103,19 @@ def _values(name: str, parameter: torch.Tensor, generator: torch.Generator) -> t
     return torch.rand(parameter.shape, generator=generator).add_(0.5)
 
 
-def settle_norms(network: nn.Module, inputs: Any) -> None:
+def settle_norms(network: nn.Module, inputs: Any, *, strict: bool = False) -> bool:
     """Running statistics of the inputs themselves; where the network does not run in training mode they stay.
 
     After masking, so that what is left is normalised: with statistics of the unmasked network most units of a ResNet-18
     are zero on small images.
+
+    Args:
+        network: left in evaluation mode.
+        inputs: its inputs.
+        strict: let pass what the network raises.
+
+    Returns:
+        Whether the network runs in training mode.
     """
     norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._NormBase) and m.track_running_stats]
     momenta = [m.momentum for m in norms]
@@ -113,12 +125,15 @@ def settle_norms(network: nn.Module, inputs: Any) -> None:
         network.train()
         with torch.no_grad():
             forward(network, inputs)
-    except Exception:  # noqa: BLE001 -- the comparison that follows is in evaluation mode and says what is wrong
-        return
+    except Exception:  # a network may refuse: norms a batch of one, auxiliary heads small images
+        if strict:
+            raise
+        return False
     finally:
         network.eval()
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum
+    return True
 
 
 def _half(size: int, generator: torch.Generator) -> torch.Tensor:

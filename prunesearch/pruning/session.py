@@ -34,6 +34,7 @@ from prunesearch.pruning.finishing import Compared, Finished, cut_and_compare, i
 from prunesearch.pruning.gradients import Losses
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks, masked_count
+from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.scoring import Selector, seed_of
 from prunesearch.pruning.shrinking import can_shrink, shrink
 from prunesearch.results import LayerRow
@@ -206,7 +207,8 @@ class PruningSession:
         own = recovery.snapshot(self.model)
         self._obey(order, self._epoch + 1)
         try:
-            yield
+            with narrowed_norms(self.model, self._chosen, self._gone):
+                yield
         finally:
             recovery.restore(self.model, own)
 
@@ -243,10 +245,10 @@ class PruningSession:
         selection = self._selector.select(self.model, order, self._gone if order.enforced else {}, epoch)
         self._gone, self._notes = selection.gone, selection.notes
         self._recover(order, epoch)
-        masks = build_masks(dict(self.model.named_parameters()), self._chosen, self._gone)
         if order.enforced:
-            self._enforcer.hold(masks)
+            masks = self._enforcer.hold(self._chosen, self._gone)
         else:
+            masks = build_masks(dict(self.model.named_parameters()), self._chosen, self._gone)
             apply_masks(self.model, masks)
         if self.policy.recalibrate_batches and self._losses is not None:
             recovery.recalibrate(self.model, self._losses, self.policy.recalibrate_batches, seed_of(self._seed, epoch))

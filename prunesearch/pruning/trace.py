@@ -3,8 +3,8 @@
 Torch-Pruning traces the network and says which layer's channels touch which other's, with index mappings for flatten,
 concat, split and slice (Fang et al. 2023). Its own groups resolve silently where one channel is reached from two roots
 (the sum of two halves of one tensor). Here such roots become one unit: closures are followed with a union-find, and
-each edge is walked once per channel. Roots of grouped convolutions are united across the groups, since all groups have
-to lose the same positions.
+each edge is walked once per channel. Roots of grouped convolutions and norms are united across the groups, since all
+groups have to lose the same positions.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from typing import Any, NamedTuple, TypeAlias
 import torch
 import torch_pruning
 from torch import nn
+from torch_pruning.dependency import index_mapping
 from torch_pruning.ops import OPTYPE
 
 from prunesearch.pruning.outlets import PRODUCERS, output_layers
 from prunesearch.pruning.running import forward, tensors_of
 from prunesearch.pruning.structure import Side
 
-_MIXING = {OPTYPE.LN, OPTYPE.GN}
 _UNCUT = {OPTYPE.MHA, OPTYPE.LSTM}
+LOST = "its channels are lost in a reshape that cannot be followed"
 
 
 class _Index(NamedTuple):
@@ -91,6 +92,7 @@ class _Traced:
     Args:
         graph: Torch-Pruning's graph.
         names: of modules and parameters.
+        lost: operations whose mapping of channels is not known.
         finals: the layers that make the output.
         limit: channels that no tensor between layers has: twice the largest dimension of any parameter, for halves of
             a layer's outputs may be read by different layers.
@@ -98,6 +100,7 @@ class _Traced:
 
     graph: Any
     names: dict[Any, str]
+    lost: set[Any]
     finals: set[str]
     limit: int
 
@@ -129,10 +132,10 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
     """
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    graph = _fullest_graph(model, example)
+    graph, lost = _fullest_graph(model, example)
     names: dict[Any, str] = {m: n for n, m in model.named_modules()} | {p: n for n, p in model.named_parameters()}
     limit = 2 * max((size for p in model.parameters() for size in p.shape), default=1)
-    traced = _Traced(graph, names, output_layers(model, example), limit)
+    traced = _Traced(graph, names, lost, output_layers(model, example), limit)
     taken: dict[tuple[str, Side], set[int]] = {}
     found = []
     for name, module in model.named_modules():
@@ -143,39 +146,58 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
     return found
 
 
-def _fullest_graph(model: nn.Module, example: Any) -> Any:
-    """The graph of evaluation, or that of training where it reaches more layers (auxiliary heads)."""
+def _fullest_graph(model: nn.Module, example: Any) -> tuple[Any, set[Any]]:
+    """The graph of evaluation, or that of training where it reaches more layers (auxiliary heads); see `_graph`."""
     graph = _graph(model, example, training=False)
-    if _reach(graph) == sum(isinstance(m, PRODUCERS) for m in model.modules()):
+    if _reach(graph[0]) == sum(isinstance(m, PRODUCERS) for m in model.modules()):
         return graph
     try:
         other = _graph(model, example, training=True)
     except Exception:  # noqa: BLE001 -- a user's network may fail in training mode in any way; evaluation then stands
         return graph
-    return other if _reach(other) > _reach(graph) else graph
+    return other if _reach(other[0]) > _reach(graph[0]) else graph
 
 
 def _reach(graph: Any) -> int:
     return sum(isinstance(m, PRODUCERS) for m in graph.module2node)
 
 
-def _graph(model: nn.Module, example: Any, training: bool) -> Any:
+def _graph(model: nn.Module, example: Any, training: bool) -> tuple[Any, set[Any]]:
+    """Torch-Pruning's graph, and the nodes of which it cannot say how channels pass them."""
+
     def run(network: nn.Module, inputs: Any) -> list[torch.Tensor]:
         network.train(training)
         return [t for t in tensors_of(forward(network, inputs)) if t.grad_fn is not None]
 
+    graph = torch_pruning.DependencyGraph()
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
-        return torch_pruning.DependencyGraph().build_dependency(model, example, forward_fn=run, verbose=False)
+        try:
+            return graph.build_dependency(model, example, forward_fn=run, verbose=False), set()
+        except ZeroDivisionError:  # its last step, on reshapes behind a channel shuffle: the graph itself stands by then
+            return graph, _map_one_by_one(graph)
+
+
+def _map_one_by_one(graph: Any) -> set[Any]:
+    """Do that last step node by node, so that one that fails costs no other its mapping; the nodes that fail."""
+    nodes, failed = graph.module2node, set()
+    for module, node in nodes.items():
+        graph.module2node = {module: node}
+        try:
+            index_mapping.update_index_mapping(graph)
+        except ZeroDivisionError:
+            failed.add(node)
+    graph.module2node = nodes
+    return failed
 
 
 def _closure(traced: _Traced, module: nn.Module, roots: Sequence[int], taken: dict[tuple[str, Side], set[int]]) -> Closure:
     classes = _Classes(roots)
     reached, whole = _follow(traced, module, roots, classes)
-    _unite_conv_groups(traced, reached, classes)
+    _unite_within_groups(traced, reached, classes)
     unit_of = classes.numbered()
     touched = [_touched(traced, node, fn, pairs, unit_of) for (node, fn), pairs in reached.items() if traced.name(node)]
-    lost = None if whole else "its channels are lost in a reshape that cannot be followed"
+    lost = None if whole else LOST
     blocked = _blocked(traced, reached) or lost or _crossed(touched, taken)
     for item in touched:
         taken.setdefault((item.layer, item.side), set()).update(item.index)
@@ -186,7 +208,7 @@ def _follow(traced: _Traced, module: nn.Module, roots: Sequence[int], classes: _
     """All channels that the roots touch, each with one root; roots that meet in a channel are united.
 
     A reshape that the graph misreads multiplies channels without end (a Swin transformer filled 20 GB). So the walk ends
-    where a channel lies beyond every layer's width, and the second value is False.
+    where a channel lies beyond every layer's width or its mapping fails, and the second value is False.
     """
     graph, reached = traced.graph, _Reached()
     work = [(graph.module2node[module], graph.get_pruner_of_module(module).prune_out_channels, [_Index(r, r) for r in roots])]
@@ -198,7 +220,10 @@ def _follow(traced: _Traced, module: nn.Module, roots: Sequence[int], classes: _
             return reached, False
         fresh = _absorb(reached.setdefault((node, fn), {}), pairs, classes)
         triggered = [dep for dep in node.dependencies if fresh and dep.is_triggered_by(fn)]
-        work += [(dep.target, dep.handler, _mapped(dep, fresh)) for dep in triggered]
+        try:
+            work += [(dep.target, dep.handler, _mapped(dep, fresh)) for dep in triggered]
+        except IndexError:  # the mapping of a split whose parts the graph has counted wrongly
+            return reached, False
     return reached, True
 
 
@@ -222,15 +247,16 @@ def _mapped(dep: Any, pairs: list[_Index]) -> list[_Index]:
     return pairs
 
 
-def _unite_conv_groups(traced: _Traced, reached: _Reached, classes: _Classes) -> None:
-    """A convolution in G groups has to lose the same positions in each group, on whichever side it is reached."""
+def _unite_within_groups(traced: _Traced, reached: _Reached, classes: _Classes) -> None:
+    """A convolution or norm in G groups has to lose the same positions in each group, on whichever side it is reached."""
     for (node, fn), pairs in reached.items():
-        if node.type != OPTYPE.CONV or node.module.groups == 1:
+        parts = node.module.groups if node.type == OPTYPE.CONV else node.module.num_groups if node.type == OPTYPE.GN else 1
+        if parts == 1:
             continue
         width = traced.width(node, traced.side(node, fn)) or 1
         first: dict[int, int] = {}
         for idx, root in pairs.items():
-            classes.unite(first.setdefault(idx % (width // node.module.groups), root), root)
+            classes.unite(first.setdefault(idx % (width // parts), root), root)
 
 
 def _touched(traced: _Traced, node: Any, fn: _Handler, pairs: dict[int, int], unit_of: dict[int, int]) -> Touched:
@@ -250,9 +276,11 @@ def _blocked(traced: _Traced, reached: _Reached) -> str | None:
 
 
 def _obstacle(traced: _Traced, node: Any, side: Side, pairs: dict[int, int]) -> str | None:
+    if node in traced.lost:
+        return LOST
     what = f"{traced.name(node)} ({type(node.module).__name__})"
-    if node.type in _MIXING:
-        return f"its channels pass {what}, which mixes channels"
+    if node.type == OPTYPE.LN and len(node.module.normalized_shape) > 1:
+        return f"its channels pass {what}, which takes means over several dimensions at once"
     if node.type in _UNCUT:
         return f"its channels pass {what}, whose parts cannot be cut one by one"
     if node.type == OPTYPE.CONV and node.module.transposed and node.module.groups > 1:

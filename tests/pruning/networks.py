@@ -137,6 +137,50 @@ class Series(nn.Module):
         return out
 
 
+class ChannelsFirstNorm(nn.LayerNorm):
+    """LayerNorm over dimension 1 of an image, as ConvNeXt has it."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.layer_norm(x.permute(0, 2, 3, 1), self.normalized_shape, self.weight, self.bias, self.eps)
+        return x.permute(0, 3, 1, 2)
+
+
+class Mixing(nn.Module):
+    """A residual stream with norms that take means over its channels: channels first, channels last, and scaled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.first = ChannelsFirstNorm(8, eps=1e-6)
+        self.before = nn.LayerNorm(8)
+        self.wide, self.narrow = nn.Linear(8, 10), nn.Linear(10, 8)
+        self.scale = nn.Parameter(torch.full((8, 1, 1), 0.5))
+        self.last = nn.LayerNorm(8, elementwise_affine=False)
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(self.stem(x))
+        inner = self.narrow(functional.gelu(self.wide(self.before(x.permute(0, 2, 3, 1))))).permute(0, 3, 1, 2)
+        x = x + self.scale * inner
+        out: torch.Tensor = self.fc(self.last(x.mean((2, 3))))
+        return out
+
+
+class InGroups(nn.Module):
+    """GroupNorm: each of two groups has to lose the same positions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm = nn.Conv2d(3, 8, 3, padding=1), nn.GroupNorm(2, 8)
+        self.mid, self.inner = nn.Conv2d(8, 6, 3, padding=1), nn.GroupNorm(1, 6)
+        self.fc = nn.Linear(6, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.inner(self.mid(functional.relu(self.norm(self.stem(x))))))
+        out: torch.Tensor = self.fc(x.mean((2, 3)))
+        return out
+
+
 @dataclass(frozen=True)
 class Network:
     """A network, the shape of one example, and how wide each of its prunable groups is."""
@@ -169,6 +213,8 @@ NETWORKS: Mapping[str, Network] = {
     "recurrent": Network(Recurrent, (5,), {"inner": 6}),
     "grouped": Network(Grouped, IMAGE, {"stem": 4, "mid": 6}),
     "squeeze": Network(Squeeze, IMAGE, {"stem": 8, "squeeze": 4, "up": 6}),
+    "mixing": Network(Mixing, IMAGE, {"stem": 8, "wide": 10}),
+    "in-groups": Network(InGroups, IMAGE, {"stem": 4, "mid": 6}),
     "series": Network(Series, (2, 16), {"conv1": 6, "conv2": 5}),
 }
 """By name. Widths are worked out by hand from the code above."""

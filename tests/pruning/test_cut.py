@@ -16,6 +16,7 @@ from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.enforcing import Enforcer
 from prunesearch.pruning.groups import UnitGroup, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks
+from prunesearch.pruning.norms import narrow_norms
 from prunesearch.pruning.probe import TOLERANCE, redrawn, settle_norms
 from prunesearch.pruning.running import largest_difference, outputs
 from tests.pruning.networks import NETWORKS, Network
@@ -43,6 +44,7 @@ def drawn(network: Network, share: float = 0.5) -> tuple[nn.Module, torch.Tensor
 def masked_copy(model: nn.Module, groups: list[UnitGroup], gone: dict[str, torch.Tensor]) -> nn.Module:
     model = copy.deepcopy(model)
     apply_masks(model, build_masks(dict(model.named_parameters()), groups, gone))
+    narrow_norms(model, groups, gone)
     return model
 
 
@@ -90,6 +92,14 @@ def test_a_wrong_cut_is_seen(network: Network) -> None:
             assert largest_difference(masked, outputs(cut_copy(model, groups, wrong), inputs)) > 1e3 * TOLERANCE, group.name
 
 
+@pytest.mark.parametrize("name", ["mixing", "in-groups"])
+def test_masks_alone_would_not_do_where_a_norm_mixes_channels(name: str) -> None:
+    model, inputs, groups, gone = drawn(NETWORKS[name])
+    masked = copy.deepcopy(model)
+    apply_masks(masked, build_masks(dict(masked.named_parameters()), groups, gone))
+    assert largest_difference(outputs(masked, inputs), outputs(cut_copy(model, groups, gone), inputs)) > 0.01
+
+
 def test_masking_rows_alone_would_not_do() -> None:
     model, inputs, groups, gone = drawn(NETWORKS["mlp"])
     rows = [s for g in groups for s in g.slices if s.role == "out"]
@@ -128,7 +138,7 @@ def test_twenty_training_steps_agree(network: Network, optimizer: Callable[[nn.M
     masked, cut = copy.deepcopy(model), cut_copy(model, groups, gone)
     steps = optimizer(masked)
     enforcer = Enforcer(masked, steps)
-    enforcer.hold(build_masks(dict(masked.named_parameters()), groups, gone))
+    enforcer.hold(groups, gone)
     train(masked, steps, inputs, enforcer.hold_weights)
     train(cut, optimizer(cut), inputs, lambda: None)
     assert largest_difference(outputs(masked, inputs), outputs(cut, inputs)) <= 1e-7

@@ -27,6 +27,9 @@ UNITS = [
         {"conv1": (16, 20), "conv2": (32, 50), "fc1": (256, 500)},
     ),
     ("grouped", {"granularity": "filter", "threshold": 0.5}, {"stem": (2, 4), "mid": (3, 6)}),
+    ("mixing", {"granularity": "unit", "threshold": 0.5}, {"stem": (4, 8), "wide": (5, 10)}),
+    ("mixing", {"granularity": "filter", "threshold": 0.5, "function": "one_shot"}, {"stem": (4, 8)}),
+    ("in-groups", {"granularity": "filter", "threshold": 0.5, "function": "gradual"}, {"stem": (2, 4), "mid": (3, 6)}),
     ("gated", {"granularity": "neuron", "threshold": 0.34}, {"both": (4, 6)}),
 ]
 
@@ -36,7 +39,8 @@ def test_widths_reached_are_widths_asked(name: str, fields: dict[str, Any], widt
     run = Run(policy(**fields), network=NETWORKS[name])
     dense = sum(p.numel() for p in run.model.parameters())
     run.train()
-    masked = outputs(run.model, run.inputs)
+    with run.session.measuring():
+        masked = outputs(run.model, run.inputs)
     finished = run.finish()
     rows = {row.name: (row.kept, row.total) for row in finished.layers}
     assert {k: rows[k] for k in widths} == widths
@@ -44,7 +48,7 @@ def test_widths_reached_are_widths_asked(name: str, fields: dict[str, Any], widt
     torch.testing.assert_close(outputs(run.model, run.inputs), masked, rtol=1e-4, atol=1e-5)
     assert finished.sparsity == pytest.approx(1 - sum(p.numel() for p in run.model.parameters()) / dense)
     first = run.model.get_parameter(f"{next(iter(widths))}.weight")
-    share = 2 if name in ("grouped", "gated") else 1  # the stem's units are two channels, one for each group of `mid`
+    share = 2 if name in ("grouped", "gated", "in-groups") else 1  # units of two channels, one for each group or half
     assert first.shape[0] == next(iter(widths.values()))[0] * share
 
 
