@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -19,15 +20,17 @@ import time
 from pathlib import Path
 from typing import Any
 
+from prunesearch.spec import StudySpec
+
 SWEEP = (0.3, 0.5, 0.7, 0.9, 0.95)
 """Uniform fractions of the hand-written sweep: l1, weights, every layer alike, one shot at half of the epochs."""
 
 
-def prunesearch(*args: str) -> Any:
-    """The JSON that a command of the console script prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "prunesearch", *args, "--format", "json"], capture_output=True, text=True, check=False
-    )
+def prunesearch(home: Path, *args: str) -> Any:
+    """The JSON that a command prints; stages of earlier searches are out of its reach."""
+    env = {**os.environ, "PRUNESEARCH_HOME": str(home)}
+    command = [sys.executable, "-m", "prunesearch", *args, "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
     if done.returncode:
         sys.exit(f"prunesearch {' '.join(args)} ended with {done.returncode}:\n{done.stderr}")
     return json.loads(done.stdout)
@@ -39,7 +42,7 @@ def sweep(folder: Path, task: str, epochs: int, seed: int) -> list[dict[str, Any
     for threshold in SWEEP:
         policy = folder / f"uniform-{threshold}.yaml"
         policy.write_text(f"epochs: {epochs}\nfunction: one_shot\nthreshold: {threshold}\nepoch_threshold: {epochs // 2}\n")
-        told = prunesearch("run", str(policy), "--task", task, "--seed", str(seed))
+        told = prunesearch(folder, "run", str(policy), "--task", task, "--seed", str(seed))
         rows.append(told["rows"][0] if "rows" in told else told)
     return rows
 
@@ -47,12 +50,14 @@ def sweep(folder: Path, task: str, epochs: int, seed: int) -> list[dict[str, Any
 def measure(seed: int, folder: Path) -> list[str]:
     """One line of the table."""
     began = time.perf_counter()
-    found = prunesearch("search", "quickstart", "--seed", str(seed), "--store", f"sqlite:///{folder}/s{seed}.db", "--quiet")
+    store = ("--store", f"sqlite:///{folder}/s{seed}.db")
+    found = prunesearch(folder / f"home{seed}", "search", "quickstart", "--seed", str(seed), *store, "--quiet")
     seconds = time.perf_counter() - began
     dense, front = found["dense"], found["front"]
     near = [r["params"] for r in front if r["accuracy"] >= dense["accuracy"] - 0.05]
     close = [r["params"] for r in front if r["accuracy"] >= dense["accuracy"] - 0.02]
-    points = sweep(folder, found["task"], found["epochs"], seed)
+    spec = StudySpec.find("quickstart")
+    points = sweep(folder, spec.task, spec.epochs or 0, seed)
     met = sum(any(r["accuracy"] >= p["accuracy"] and r["params"] <= p["params"] for r in front) for p in points)
     span = max(near) / min(near) if near else 0.0
     smallest = min(close) / dense["params"] if close else 1.0
