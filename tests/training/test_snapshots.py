@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 
+from prunesearch.training import snapshots
 from prunesearch.training.snapshots import SnapshotStore
 
 BIG = 1 << 30
@@ -38,6 +40,31 @@ def test_what_is_put_is_there_for_others(tmp_path: Path) -> None:
 def test_what_was_never_put_is_absent(tmp_path: Path) -> None:
     store = fresh(tmp_path)
     assert (store.get("ab12"), store.facts("ab12"), store.has("ab12")) == (None, None, False)
+
+
+def test_all_kinds_of_tensors_come_back(tmp_path: Path) -> None:
+    given = {
+        "float": torch.randn(3, 4),
+        "half": torch.randn(2, 3).to(torch.bfloat16),
+        "count": torch.tensor(7),
+        "mask": torch.tensor([True, False]),
+        "long": torch.arange(5),
+        "none": torch.empty(0, 3),
+    }
+    fresh(tmp_path).put("ab12", given, {})
+    found = fresh(tmp_path).get("ab12")
+    assert found is not None and found.keys() == given.keys()
+    assert all(torch.equal(found[name], t) and found[name].dtype == t.dtype for name, t in given.items())
+
+
+def test_another_stages_tensors_do_not_pass_for_its_own(tmp_path: Path) -> None:
+    store = fresh(tmp_path)
+    for key, value in (("ab12", 3.0), ("ab13", 4.0)):
+        store.put(key, tensors(value), {})
+    one, other = (next(tmp_path.glob(f"*/{key}.safetensors")) for key in ("ab12", "ab13"))
+    one.write_bytes(other.read_bytes())
+    assert fresh(tmp_path).get("ab12") is None
+    assert fresh(tmp_path).get("ab13") is not None
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x00" * 40, None], ids=["empty", "zeros", "one bit"])
@@ -92,18 +119,27 @@ def test_memory_is_bounded(tmp_path: Path) -> None:
     assert [store.has(f"k{i}") for i in range(5)] == [False, False, True, True, True]
 
 
+@pytest.mark.parametrize("where", ["tensors", "facts"])
 def test_a_full_disk_is_told_once_and_training_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: Path, data: bytes) -> int:
+    def full(path: Path, *_: object) -> None:
+        path.touch()
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    def full_too(_specs: object, path: Path) -> None:
+        path.touch()
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
+
+    if where == "tensors":
+        monkeypatch.setattr(snapshots, "serialize_file", full_too)
+    else:
+        monkeypatch.setattr(Path, "write_bytes", full)
     store = fresh(tmp_path)
     store.put("ab12", tensors(1.0), {})
     store.put("ab13", tensors(1.0), {})
     assert caplog.text.count("No space left on device") == 1
-    assert not list(tmp_path.glob("*/.*"))
+    assert not [p for p in tmp_path.rglob("*") if p.is_file() and p.suffix != ".json"]
 
 
 def _hold(folder: Path, held: float) -> None:
