@@ -84,7 +84,17 @@ def experts(scenario: Scenario, seconds: float, seed: int, data_dir: str | None)
     """The expert's script."""
     with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as folder:
         to = Path(folder) / "rows.json"
-        command = [sys.executable, "-m", "benchmarks.peers.expert", scenario.name, "--seconds", str(seconds), "--to", str(to)]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks.peers.expert",
+            scenario.name,
+            "--seconds",
+            str(seconds),
+            "--to",
+            str(to),
+            "--tuned",
+        ]
         command += ["--seed", str(seed), *(["--data-dir", data_dir] if data_dir else [])]
         done = subprocess.run(command, cwd=ROOT, env=dict(os.environ), capture_output=True, text=True, check=False)
         if done.returncode:

@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.arguments import Asked, announce, asked, parser
-from benchmarks.estimate import epoch_seconds
+from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run
@@ -194,7 +194,7 @@ def _seconds(wanted: Asked, name: str) -> float:
         return float(known["seconds"])
     scenario = next(s for s in wanted.scenarios if s.name == name)
     epochs = distinct_epochs(listed(scenario, quick=wanted.quick), scenario.epochs)
-    return epochs * epoch_seconds("expert", scenario, wanted.data_dir) / WORKERS
+    return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / WORKERS
 
 
 def report(record: Record, scenarios: Sequence[Scenario]) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
-from benchmarks.estimate import epoch_seconds
+from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, digits
@@ -54,7 +54,7 @@ def _key(scenario: Scenario, trials: int) -> dict[str, Any]:
 
 
 def _seconds(wanted: Asked, scenario: Scenario, trials: int) -> float:
-    return trials * scenario.epochs * _SHARED * epoch_seconds("expert", scenario, wanted.data_dir) / 2
+    return start_seconds() + trials * scenario.epochs * _SHARED * epoch_seconds("expert", scenario, wanted.data_dir) / 2
 
 
 def report(record: Record, scenarios: Sequence[Scenario]) -> str:

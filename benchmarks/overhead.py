@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
-from benchmarks.estimate import epoch_seconds
+from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, middle
@@ -94,7 +94,7 @@ def _seconds(wanted: Asked, key: dict[str, Any]) -> float:
     if "driver" in key:
         return 0.2 * int(key["trials"])
     scenario = next(s for s in wanted.scenarios if s.name == key["scenario"])
-    return int(key["trials"]) * scenario.epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 3
+    return start_seconds() + int(key["trials"]) * scenario.epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 3
 
 
 def report(record: Record, scenarios: Sequence[Scenario]) -> str:

@@ -5,6 +5,7 @@
 tutorial     the page that tutorials show: Optuna, torch.nn.utils.prune, DataLoader with transforms, default threads
 tutorial2    the same with n_jobs=2
 expert       tensors in memory, two processes of one thread, masks by multiplication, one study
+tuned        the same with the optimiser in one kernel and channels_last, which prunesearch uses too
 prunesearch  `prunesearch search`, two workers, in a folder where nothing was trained before
 unshared     the same with --stage-budget 0: every trial from scratch
 
@@ -28,7 +29,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
-from benchmarks.estimate import epoch_seconds
+from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.record import Record, Run, digits, middle
 from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, listed, schedule_of
@@ -36,6 +37,8 @@ from benchmarks.searching import How, search
 from prunesearch.schedules.markdown import table
 
 NAME = "peers"
+_BARS = ("tutorial", "expert", "tuned")
+"""Against whom times are counted."""
 Policies = Sequence[dict[str, Any]]
 Figures = dict[str, Any]
 
@@ -58,6 +61,11 @@ def expert(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figu
     return _script("expert", scenario, policies, data_dir)
 
 
+def tuned(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+    """The same with everything that torch offers."""
+    return _script("expert", scenario, policies, data_dir, "--tuned")
+
+
 def prunesearch(scenario: Scenario, policies: Policies, data_dir: str | None, *, shared: bool = True) -> Figures:
     """The product."""
     found = search(scenario, policies, How(shared=shared, data_dir=data_dir))
@@ -71,7 +79,14 @@ def unshared(scenario: Scenario, policies: Policies, data_dir: str | None) -> Fi
 
 
 CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None], Figures]] = MappingProxyType(
-    {"tutorial": tutorial, "tutorial2": tutorial2, "expert": expert, "prunesearch": prunesearch, "unshared": unshared}
+    {
+        "tutorial": tutorial,
+        "tutorial2": tutorial2,
+        "expert": expert,
+        "tuned": tuned,
+        "prunesearch": prunesearch,
+        "unshared": unshared,
+    }
 )
 """Name -> a function that runs a list of policies and gives `seconds` and one row per policy."""
 
@@ -94,7 +109,7 @@ def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | N
 
 def code_of(contestant: str) -> str:
     """Hash of what a contestant runs."""
-    return source_digest(*(PEERS if contestant in ("tutorial", "tutorial2", "expert") else OURS))
+    return source_digest(*(OURS if contestant in ("prunesearch", "unshared") else PEERS))
 
 
 def main() -> None:
@@ -132,9 +147,9 @@ def _seconds(wanted: Asked, scenario: Scenario, contestant: str) -> float:
     policies = listed(scenario, quick=wanted.quick)
     everything = len(policies) * scenario.epochs
     if contestant.startswith("tutorial"):
-        return everything * epoch_seconds("tutorial", scenario, wanted.data_dir)
+        return start_seconds() + everything * epoch_seconds("tutorial", scenario, wanted.data_dir)
     epochs = distinct_epochs(policies, scenario.epochs) if contestant == "prunesearch" else everything
-    return epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 2
+    return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 2
 
 
 def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False) -> str:
@@ -152,10 +167,10 @@ def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False
 
 def _times(runs: Mapping[str, list[Run]]) -> str:
     seconds = {c: [float(r["seconds"]) for r in found] for c, found in runs.items()}
-    head = ["", "runs", "seconds, median (span)", *(f"times {c}" for c in ("tutorial", "expert") if c in runs)]
+    head = ["", "runs", "seconds, median (span)", *(f"times {c}" for c in _BARS if c in runs)]
     rows = []
     for contestant, values in seconds.items():
-        times = [digits(median(seconds[c]) / median(values)) for c in ("tutorial", "expert") if c in runs]
+        times = [digits(median(seconds[c]) / median(values)) for c in _BARS if c in runs]
         rows.append([contestant, str(len(values)), middle(values), *times])
     return table(head, rows)
 

@@ -13,7 +13,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
-from benchmarks.estimate import epoch_seconds
+from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, digits, middle
@@ -59,7 +59,7 @@ def _seconds(wanted: Asked, scenario: Scenario, workers: int) -> float:
     if known:
         return float(known["seconds"])
     epochs = distinct_epochs(listed(scenario, quick=wanted.quick), scenario.epochs)
-    return epochs * epoch_seconds("expert", scenario, wanted.data_dir) / workers
+    return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / workers
 
 
 def report(record: Record, scenarios: Sequence[Scenario]) -> str:

@@ -1,8 +1,9 @@
 """The same by somebody who knows how: tensors in memory, two processes of one thread, masks by multiplication, one study.
 
-    python -m benchmarks.peers.expert SCENARIO --to FILE.json [--policies FILE.json | --seconds 120] [--data-dir DIR]
+    python -m benchmarks.peers.expert SCENARIO --to FILE.json [--policies FILE.json | --seconds 120] [--tuned]
 
-With `--policies` the list is run; with `--seconds` TPE searches for so long. Every trial trains from scratch.
+With `--policies` the list is run; with `--seconds` TPE searches for so long. Every trial trains from scratch. `--tuned` adds
+what few scripts have: the optimiser in one kernel, and channels_last.
 """
 
 from __future__ import annotations
@@ -44,10 +45,11 @@ class Data:
     Args:
         scenario: whose images.
         data_dir: torchvision root.
+        tuned: whether images lie as convolutions like them.
     """
 
-    def __init__(self, scenario: Scenario, data_dir: str | None) -> None:
-        self._scenario = scenario
+    def __init__(self, scenario: Scenario, data_dir: str | None, *, tuned: bool = False) -> None:
+        self._scenario, self.tuned = scenario, tuned
         train, test = raw(scenario, data_dir)
         order = torch.randperm(len(train[1]), generator=torch.Generator().manual_seed(0))
         count = len(order) // 10
@@ -68,7 +70,7 @@ class Data:
     def _ready(self, pair: Pair, index: torch.Tensor) -> Pair:
         mean, deviation = self._scenario.normalize
         x = (pair[0][index].float() / 255 - mean) / deviation
-        return x.contiguous(memory_format=torch.channels_last), pair[1][index]
+        return x.contiguous(memory_format=layout(tuned=self.tuned)), pair[1][index]
 
     @cached_property
     def _padded(self) -> torch.Tensor:
@@ -84,7 +86,13 @@ class Data:
         columns = torch.arange(side).expand(count, side)
         columns = right + torch.where(torch.rand(count, 1) < 0.5, columns, columns.flip(1))
         rows = down + torch.arange(side)
-        return self._padded[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        found = self._padded[index[:, None, None], rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return found.contiguous(memory_format=layout(tuned=self.tuned))
+
+
+def layout(*, tuned: bool) -> torch.memory_format:
+    """How images and filters lie in memory."""
+    return torch.channels_last if tuned else torch.contiguous_format
 
 
 def evaluate(model: nn.Module, pair: Pair) -> float:
@@ -137,8 +145,8 @@ class Objective:
     def run(self, policy: Policy) -> tuple[float, float, int]:
         """Validation accuracy, test accuracy and parameters of one policy."""
         scenario, data, plan = self._scenario, self._data, Plan(policy)
-        model = network(scenario).to(memory_format=torch.channels_last)
-        optimizer = torch.optim.Adam(model.parameters(), lr=scenario.lr, fused=True)
+        model = network(scenario).to(memory_format=layout(tuned=data.tuned))
+        optimizer = torch.optim.Adam(model.parameters(), lr=scenario.lr, fused=data.tuned or None)
         rate, masks = Rate(scenario.lr, data.steps, scenario.epochs), Masks(model, scenario, policy)
         accuracy, answer = 0.0, None
         for epoch in range(scenario.epochs + 1):
@@ -157,25 +165,25 @@ class Objective:
         return evaluate(model, data.val), evaluate(model, data.test), left
 
 
-def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None) -> list[dict[str, Any]]:
+def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None, *, tuned: bool) -> list[dict[str, Any]]:
     """Run a list of policies; one row per policy, in order."""
     with tempfile.TemporaryDirectory() as folder:
         journal = str(Path(folder) / "journal.log")
         study = optuna.create_study(storage=_storage(journal), study_name="list", directions=["maximize", "minimize"])
         for policy in policies:
             study.enqueue_trial(queued(policy), user_attrs={"listed": True})
-        _together(scenario.name, journal, data_dir, None, 0)
+        _together((scenario.name, journal, data_dir, None, tuned), 0)
         done = [t for t in study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
     return [_row(t) for t in done]
 
 
-def search(scenario: Scenario, seconds: float, data_dir: str | None, seed: int) -> list[dict[str, Any]]:
+def search(scenario: Scenario, seconds: float, data_dir: str | None, seed: int, *, tuned: bool) -> list[dict[str, Any]]:
     """Search with TPE for some seconds; one row per trial that ended in time, with the time of its end."""
     began = time.time()
     with tempfile.TemporaryDirectory() as folder:
         journal = str(Path(folder) / "journal.log")
         study = optuna.create_study(storage=_storage(journal), study_name="list", directions=["maximize", "minimize"])
-        _together(scenario.name, journal, data_dir, began + seconds, seed)
+        _together((scenario.name, journal, data_dir, began + seconds, tuned), seed)
         done = [t for t in study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
     rows = [{**_row(t), "finished": t.user_attrs["finished"] - began} for t in done]
     return [row for row in rows if row["finished"] <= seconds]
@@ -185,14 +193,14 @@ def _row(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     return {"accuracy": trial.values[0], "test_accuracy": trial.user_attrs["test_accuracy"], "params": trial.values[1]}
 
 
-def _together(name: str, journal: str, data_dir: str | None, until: float | None, seed: int) -> None:
+def _together(what: tuple[str, str, str | None, float | None, bool], seed: int) -> None:
     """All processes, to their end.
 
     Raises:
         RuntimeError: one of them failed.
     """
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(name, journal, data_dir, until, seed + i)) for i in range(PROCESSES)]
+    workers = [context.Process(target=_work, args=(*what, seed + i)) for i in range(PROCESSES)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -201,12 +209,12 @@ def _together(name: str, journal: str, data_dir: str | None, until: float | None
         raise RuntimeError("a process of the expert's script failed")
 
 
-def _work(name: str, journal: str, data_dir: str | None, until: float | None, seed: int) -> None:
+def _work(name: str, journal: str, data_dir: str | None, until: float | None, tuned: bool, seed: int) -> None:
     """One process: trials until the queue is empty, or until the time is over."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     scenario = SCENARIOS[name]
-    objective = Objective(scenario, Data(scenario, data_dir), listed=until is None)
+    objective = Objective(scenario, Data(scenario, data_dir, tuned=tuned), listed=until is None)
     study = optuna.load_study(storage=_storage(journal), study_name="list", sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(objective, timeout=None if until is None else max(0.0, until - time.time()))
 
@@ -222,6 +230,7 @@ def main() -> None:
     parser.add_argument("--policies", help="JSON file with the policies")
     parser.add_argument("--seconds", type=float, help="search for so long instead")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tuned", action="store_true", help="fused optimiser, channels_last")
     parser.add_argument("--to", required=True, help="where the rows go")
     parser.add_argument("--data-dir")
     args = parser.parse_args()
@@ -229,9 +238,9 @@ def main() -> None:
     scenario = SCENARIOS[args.scenario]
     if args.policies:
         policies = json.loads(Path(args.policies).read_text(encoding="utf-8"))
-        rows = run(scenario, policies, args.data_dir)
+        rows = run(scenario, policies, args.data_dir, tuned=args.tuned)
     else:
-        rows = search(scenario, args.seconds, args.data_dir, args.seed)
+        rows = search(scenario, args.seconds, args.data_dir, args.seed, tuned=args.tuned)
     Path(args.to).write_text(json.dumps(rows), encoding="utf-8")
 
 
