@@ -51,7 +51,11 @@ def busy() -> str | None:
 
 
 def source_digest(*parts: str) -> str:
-    """Hash of the Python and YAML files under paths of the checkout: what was measured, without asking git."""
+    """Hash of the Python and YAML files under paths of the checkout: what was measured, without asking git.
+
+    Raises:
+        ValueError: one of the paths is not there.
+    """
     hashed = hashlib.sha256()
     for path in sorted(_files(parts)):
         hashed.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
@@ -62,6 +66,8 @@ def _files(parts: Iterable[str]) -> set[Path]:
     found = set()
     for part in parts:
         path = ROOT / part
+        if not path.exists():
+            raise ValueError(f"no such file: {part}")
         found |= {path} if path.is_file() else {p for p in path.rglob("*") if p.suffix in (".py", ".yaml")}
     return found
 
