@@ -100,8 +100,7 @@ class _Trial:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        lane = self.lane
-        self.clock = Clock((lambda: lane.waited) if lane else (lambda: 0.0))
+        self.clock = Clock(self._waited)
         self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock)
 
     def run(self) -> Result:
@@ -126,6 +125,11 @@ class _Trial:
             timings=self.clock.timings(),
             epochs_trained=sum(not row.shared for row in self.rows),
         )
+
+    def _waited(self) -> float:
+        """Seconds that this process has waited for others: for their latency measurements, and for stages that they train."""
+        snapshots = self.setting.snapshots
+        return (self.lane.waited if self.lane else 0.0) + (snapshots.waited if snapshots else 0.0)
 
     @property
     def task(self) -> Task:

@@ -145,10 +145,10 @@ class Course:
 
     def _trained(self, stages: Stages, loop: Loop, epoch: int, rates: Sequence[float], began: float) -> EpochRow:
         """Train one epoch and measure, unless another process has just done so."""
-        stages.catch_up()
         with stages.training() as known:
             if known is not None:
                 return known
+            stages.catch_up()
             with self.clock.on("train"):
                 loss = train_epoch(loop, epoch, rates)
             rate = float(loop.optimizer.param_groups[0]["base_lr"]) * rates[0]

@@ -41,11 +41,15 @@ class SnapshotStore:
         folder: where files lie; made when first needed.
         budget: bytes of tensors on disk, all workers together; 0 keeps facts only.
         memory: bytes of tensors that this process also keeps in memory.
+
+    Attributes:
+        waited: seconds spent waiting for stages that other processes were training.
     """
 
     folder: Path
     budget: int
     memory: int = 256 << 20
+    waited: float = 0.0
     _recent: OrderedDict[str, Tensors] = field(default_factory=OrderedDict)
     _recent_bytes: int = 0
     _written: int = 0
@@ -127,11 +131,16 @@ class SnapshotStore:
         with _opened(path) as handle:
             while not _locked(handle):
                 between()
-                time.sleep(_POLL)
+                self._sleep()
             try:
                 yield
             finally:
                 path.unlink(missing_ok=True)
+
+    def _sleep(self) -> None:
+        began = time.perf_counter()
+        time.sleep(_POLL)
+        self.waited += time.perf_counter() - began
 
     def _path(self, key: str, kind: str) -> Path:
         return self.folder / key[:2] / f"{key}.{kind}"

@@ -162,6 +162,8 @@ def test_one_process_at_a_time_trains_a_stage_and_death_frees_it(tmp_path: Path,
         if killed and waited == 5 and holder.pid:
             os.kill(holder.pid, signal.SIGKILL)
 
-    with fresh(tmp_path).claimed("ab12", between):
+    store = fresh(tmp_path)
+    with store.claimed("ab12", between):
         assert waited >= 5
+        assert store.waited >= 0.05
     holder.join()
