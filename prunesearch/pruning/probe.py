@@ -8,7 +8,6 @@ raises, is found by halving and spared with the reason.
 from __future__ import annotations
 
 import copy
-import gc
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,9 +16,10 @@ import torch
 from torch import nn
 
 from prunesearch.pruning.cut import physical_cut
+from prunesearch.pruning.gradients import traceless
 from prunesearch.pruning.masks import apply_masks, build_masks
 from prunesearch.pruning.norms import narrowed_norms
-from prunesearch.pruning.running import drawn_like, forward, largest_difference, map_inputs, outputs
+from prunesearch.pruning.running import drawn_like, forward, largest_difference, map_inputs, outputs, tensors_of
 from prunesearch.pruning.structure import UnitGroup
 
 TOLERANCE = 1e-9
@@ -50,7 +50,6 @@ def _settle(
     problem = cut_problem(model, example, [*sound, *doubtful], seed)
     if problem is None:
         return [*sound, *doubtful]
-    gc.collect()  # what was raised keeps networks alive in cycles: 200 MB for each failed cut of an Inception
     if len(doubtful) == 1:
         reasons[doubtful[0].name] = problem
         return sound
@@ -67,12 +66,10 @@ def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], see
     apply_masks(network, build_masks(dict(network.named_parameters()), groups, gone))
     with narrowed_norms(network, groups, gone):
         trains = settle_norms(network, inputs)
-        masked = outputs(network, inputs)
+        masked = both_outputs(network, inputs, trains)
     try:
         physical_cut(network, groups, gone)
-        difference = largest_difference(masked, outputs(network, inputs))
-        if trains:
-            settle_norms(network, inputs, strict=True)
+        difference = apart(masked, both_outputs(network, inputs, trains))
     except Exception as error:  # noqa: BLE001 -- a user's forward may raise anything on a width that it does not expect
         return f"a cut fails: {first_line(error)}"
     if difference <= TOLERANCE:
@@ -80,9 +77,45 @@ def cut_problem(model: nn.Module, example: Any, groups: Sequence[UnitGroup], see
     return f"masked and cut network differ by {difference:.0e} of the output, so something mixes its channels"
 
 
+Both = tuple[list[torch.Tensor], list[torch.Tensor]]
+"""Outputs in evaluation and in training."""
+
+
+def apart(one: Both, other: Both) -> float:
+    """The larger of the differences in evaluation and, where neither's outputs depend on draws, in training."""
+    trained = largest_difference(one[1], other[1]) if one[1] and other[1] else 0.0
+    return max(largest_difference(one[0], other[0]), trained)
+
+
+def both_outputs(network: nn.Module, inputs: Any, trains: bool) -> Both:
+    """The network's outputs in evaluation, and those in training, which may be more (auxiliary heads).
+
+    The latter are left out where they depend on draws: those of dropout differ with the width.
+
+    Args:
+        network: in evaluation mode; it is left as it is.
+        inputs: its inputs.
+        trains: whether to run it in training mode at all.
+
+    Raises:
+        Exception: whatever the network raises.
+    """
+    evaluated = outputs(network, inputs)
+    if not trains:
+        return evaluated, []
+    runs = []
+    for seed in range(2):
+        with traceless(network, seed), torch.no_grad():
+            runs.append(tensors_of(forward(network, inputs)))
+    return evaluated, runs[0] if all(torch.equal(a, b) for a, b in zip(*runs, strict=True)) else []
+
+
 def redrawn(model: nn.Module, example: Any, generator: torch.Generator) -> tuple[nn.Module, Any]:
-    """A float64 copy with weights drawn anew, in evaluation mode, and two random inputs for it."""
+    """A float64 copy with weights drawn anew and no dropout, in evaluation mode, and two random inputs for it."""
     network = copy.deepcopy(model).double()
+    for module in network.modules():
+        if isinstance(module, nn.modules.dropout._DropoutNd):
+            module.p = 0.0
     inputs = map_inputs(drawn_like(example, generator), lambda t: t.double() if t.is_floating_point() else t)
     with torch.no_grad():
         for name, parameter in network.named_parameters():
@@ -103,7 +136,7 @@ def _values(name: str, parameter: torch.Tensor, generator: torch.Generator) -> t
     return torch.rand(parameter.shape, generator=generator).add_(0.5)
 
 
-def settle_norms(network: nn.Module, inputs: Any, *, strict: bool = False) -> bool:
+def settle_norms(network: nn.Module, inputs: Any) -> bool:
     """Running statistics of the inputs themselves; where the network does not run in training mode they stay.
 
     After masking, so that what is left is normalised: with statistics of the unmasked network most units of a ResNet-18
@@ -112,7 +145,6 @@ def settle_norms(network: nn.Module, inputs: Any, *, strict: bool = False) -> bo
     Args:
         network: left in evaluation mode.
         inputs: its inputs.
-        strict: let pass what the network raises.
 
     Returns:
         Whether the network runs in training mode.
@@ -125,9 +157,7 @@ def settle_norms(network: nn.Module, inputs: Any, *, strict: bool = False) -> bo
         network.train()
         with torch.no_grad():
             forward(network, inputs)
-    except Exception:  # a network may refuse: norms a batch of one, auxiliary heads small images
-        if strict:
-            raise
+    except Exception:  # noqa: BLE001 -- a network may refuse in any way: norms a batch of one, auxiliary heads small images
         return False
     finally:
         network.eval()

@@ -36,7 +36,7 @@ from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks, masked_count
 from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.scoring import Selector, seed_of
-from prunesearch.pruning.shrinking import can_shrink, shrink
+from prunesearch.pruning.shrinking import can_hand_over, can_shrink, shrink
 from prunesearch.results import LayerRow
 from prunesearch.schedules import Decision, Order, make_schedule
 
@@ -102,7 +102,8 @@ class PruningSession:
         seed: of everything that is drawn, together with the epoch.
         target: rewind_pruning on given weights: their validation accuracy.
         shrink: whether the network becomes smaller at the last planned cut of units rather than in `finish`: its
-            parameters, and those of the optimiser, are then new tensors. Not done where dropout is in force.
+            parameters, and those of the optimiser, are then new tensors. Not done where dropout is in force, nor where
+            the optimiser keeps what cannot be cut (Adafactor, L-BFGS).
 
     Raises:
         PolicyError: the policy does not fit the network, or needs `losses` and there are none.
@@ -185,8 +186,7 @@ class PruningSession:
         if anew:
             self._enforcer.forget_moments()
         if self._shrinks and order.last and order.enforced and epoch < self.policy.epochs:
-            self._enforcer.close()
-            self._compared = shrink(self.model, self._optimizer, self._chosen, self._gone, self._example)
+            self._shrink()
         return EpochStart(decision, cut, order.lr_restart, order.lr_length, order.initial_learning_rate, anew)
 
     def after_step(self) -> None:
@@ -254,6 +254,12 @@ class PruningSession:
             recovery.recalibrate(self.model, self._losses, self.policy.recalibrate_batches, seed_of(self._seed, epoch))
         self._sparsity = masked_count(masks) / self._total
         return Cut(layer_rows(self._chosen, self._gone), self._sparsity, selection.notes)
+
+    def _shrink(self) -> None:
+        """From here on the network is the smaller one; it stays masked where the optimiser's state cannot follow."""
+        if can_hand_over(self.model, self._optimizer):
+            self._enforcer.close()
+            self._compared = shrink(self.model, self._optimizer, self._chosen, self._gone, self._example)
 
     def _recover(self, order: Order, epoch: int) -> None:
         if order.recovery == "rewind_weights":

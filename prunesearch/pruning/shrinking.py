@@ -25,6 +25,21 @@ def can_shrink(model: nn.Module) -> bool:
     return not any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules())
 
 
+def can_hand_over(model: nn.Module, optimizer: Optimizer | None) -> bool:
+    """Whether what the optimiser keeps can be cut with its parameters: numbers, and tensors of a parameter's shape.
+
+    Factored moments (Adafactor) and histories of all parameters in one (L-BFGS) cannot.
+    """
+    state = optimizer.state if optimizer is not None else {}
+    return all(_is_plain(v, p) for p in model.parameters() for v in state.get(p, {}).values())
+
+
+def _is_plain(value: object, parameter: torch.Tensor) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.dim() == 0 or value.shape == parameter.shape
+    return value is None or isinstance(value, int | float)
+
+
 def shrink(model: nn.Module, optimizer: Optimizer | None, groups: Sequence[Group], gone: Gone, example: Any) -> Compared:
     """Cut `model` in place and let the optimiser go on with what is left.
 
