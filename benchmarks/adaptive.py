@@ -1,4 +1,4 @@
-"""What counts in the end: searches of equal length, prunesearch against the expert's script.
+"""What counts in the end: searches of equal length, prunesearch against the expert's tuned script.
 
     python -m benchmarks adaptive --data-dir DIR [--minutes 2 5 10] [--seeds 0 1 2 3 4]
 

@@ -10,7 +10,8 @@ prunesearch  `prunesearch search`, two workers, in a folder where nothing was tr
 unshared     the same with --stage-budget 0: every trial from scratch
 
 Everybody is a process of its own, timed from its start to its end, imports and data included; all in turn, repeat by
-repeat. A run that was made before by the same code on the same machine is not made again.
+repeat, every repeat with another seed of split, initial values and order. A run that was made before by the same code on
+the same machine is not made again.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median
+from statistics import mean, median, pstdev
 from types import MappingProxyType
 from typing import Any
 
@@ -46,39 +47,39 @@ PEERS = ("benchmarks/peers", "benchmarks/data.py", "benchmarks/scenarios.py", "b
 OURS = ("prunesearch", "benchmarks/tasks.py", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml")
 
 
-def tutorial(scenario: Scenario, policies: Policies, data_dir: str | None, *, jobs: int = 1) -> Figures:
+def tutorial(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int, *, jobs: int = 1) -> Figures:
     """The page that tutorials show."""
-    return _script("tutorial", scenario, policies, data_dir, "--jobs", str(jobs))
+    return _script("tutorial", scenario, policies, data_dir, seed, "--jobs", str(jobs))
 
 
-def tutorial2(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+def tutorial2(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
     """The same with two jobs at a time."""
-    return tutorial(scenario, policies, data_dir, jobs=2)
+    return tutorial(scenario, policies, data_dir, seed, jobs=2)
 
 
-def expert(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+def expert(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
     """The same by somebody who knows how."""
-    return _script("expert", scenario, policies, data_dir)
+    return _script("expert", scenario, policies, data_dir, seed)
 
 
-def tuned(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+def tuned(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
     """The same with everything that torch offers."""
-    return _script("expert", scenario, policies, data_dir, "--tuned")
+    return _script("expert", scenario, policies, data_dir, seed, "--tuned")
 
 
-def prunesearch(scenario: Scenario, policies: Policies, data_dir: str | None, *, shared: bool = True) -> Figures:
+def prunesearch(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int, *, shared: bool = True) -> Figures:
     """The product."""
-    found = search(scenario, policies, How(shared=shared, data_dir=data_dir))
+    found = search(scenario, policies, How(shared=shared, seed=seed, data_dir=data_dir))
     epochs = {"trained": found.trained, "asked": found.asked, "epoch_seconds": found.epoch_seconds}
     return {"seconds": found.wall, "rows": found.in_order(policies), **epochs, "run": found.run}
 
 
-def unshared(scenario: Scenario, policies: Policies, data_dir: str | None) -> Figures:
+def unshared(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
     """The product with every trial from scratch."""
-    return prunesearch(scenario, policies, data_dir, shared=False)
+    return prunesearch(scenario, policies, data_dir, seed, shared=False)
 
 
-CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None], Figures]] = MappingProxyType(
+CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None, int], Figures]] = MappingProxyType(
     {
         "tutorial": tutorial,
         "tutorial2": tutorial2,
@@ -91,13 +92,13 @@ CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None], Figures]] =
 """Name -> a function that runs a list of policies and gives `seconds` and one row per policy."""
 
 
-def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | None, *more: str) -> Figures:
+def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | None, seed: int, *more: str) -> Figures:
     """Run a peer in a process of its own, with the threads that torch takes by itself."""
     with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as folder:
         given, to = Path(folder) / "policies.json", Path(folder) / "rows.json"
         given.write_text(json.dumps(list(policies)), encoding="utf-8")
         command = [sys.executable, "-m", f"benchmarks.peers.{name}", scenario.name, "--policies", str(given), "--to", str(to)]
-        command += [*more, *(["--data-dir", data_dir] if data_dir else [])]
+        command += ["--seed", str(seed), *more, *(["--data-dir", data_dir] if data_dir else [])]
         environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
         began = time.perf_counter()
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
@@ -123,7 +124,7 @@ def main() -> None:
     announce(f"{len(left)} of {len(todo)} runs", sum(_seconds(wanted, s, c) for s, c, _ in left))
     for scenario, contestant, repeat in left:
         policies = listed(scenario, quick=wanted.quick)
-        figures = CONTESTANTS[contestant](scenario, policies, wanted.data_dir)
+        figures = CONTESTANTS[contestant](scenario, policies, wanted.data_dir, repeat)
         wanted.record.add(_key(scenario, contestant, repeat), figures)
         print(f"{scenario.name} {contestant} {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
     print(wanted.record.publish(report(wanted.record, wanted.scenarios, quick=wanted.quick)))
@@ -161,7 +162,8 @@ def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False
         if runs:
             policies = listed(scenario, quick=quick)
             about = f"### {scenario.name}\n\n{scenario.about}; {len(policies)} policies, {scenario.epochs} epochs."
-            parts += [about, _times(runs), _epochs(runs), "Test accuracy, policy by policy:", _accuracies(runs, policies)]
+            told = "Test accuracy, policy by policy, mean over the repeats; in the last line its deviation over them:"
+            parts += [about, _times(runs), _epochs(runs), _equal(runs), told, _accuracies(runs, policies)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -188,8 +190,20 @@ def _epochs(runs: Mapping[str, list[Run]]) -> str:
     return "\n".join(lines)
 
 
+def _equal(runs: Mapping[str, list[Run]]) -> str:
+    """Whether sharing changed anything."""
+    alone = {r["repeat"]: r["rows"] for r in runs.get("unshared", [])}
+    pairs = [pair for r in runs.get("prunesearch", []) for pair in zip(r["rows"], alone.get(r["repeat"], []), strict=False)]
+    if not pairs:
+        return ""
+    same = sum(one == other for one, other in pairs)
+    return (
+        f"prunesearch and unshared give the same accuracies and parameters, to the last bit, for {same} of {len(pairs)} trials."
+    )
+
+
 def _accuracies(runs: Mapping[str, list[Run]], policies: Policies) -> str:
-    """Side by side; of several repeats the mean."""
+    """Side by side."""
     columns = {c: [[r["rows"][i]["test_accuracy"] for r in found] for i in range(len(policies))] for c, found in runs.items()}
     rows = []
     for i, policy in enumerate(policies):
@@ -197,7 +211,9 @@ def _accuracies(runs: Mapping[str, list[Run]], policies: Policies) -> str:
         words = [schedule_of(policy), str(policy["granularity"]), str(policy["scope"]), amount]
         rows.append([*words, *(f"{mean(column[i]):.4f}" for column in columns.values())])
     means = [f"{mean(v for values in column for v in values):.4f}" for column in columns.values()]
-    return table(["schedule", "granularity", "scope", "amount", *columns], [*rows, ["mean", "", "", "", *means]])
+    spreads = [f"{mean(pstdev(values) for values in column):.4f}" for column in columns.values()]
+    rows += [["mean", "", "", "", *means], ["deviation", "", "", "", *spreads]]
+    return table(["schedule", "granularity", "scope", "amount", *columns], rows)
 
 
 if __name__ == "__main__":

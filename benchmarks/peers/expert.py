@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import torch
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
@@ -45,13 +46,14 @@ class Data:
     Args:
         scenario: whose images.
         data_dir: torchvision root.
+        seed: of the split.
         tuned: whether images lie as convolutions like them.
     """
 
-    def __init__(self, scenario: Scenario, data_dir: str | None, *, tuned: bool = False) -> None:
-        self._scenario, self.tuned = scenario, tuned
+    def __init__(self, scenario: Scenario, data_dir: str | None, seed: int = 0, *, tuned: bool = False) -> None:
+        self._scenario, self.seed, self.tuned = scenario, seed, tuned
         train, test = raw(scenario, data_dir)
-        order = torch.randperm(len(train[1]), generator=torch.Generator().manual_seed(0))
+        order = torch.randperm(len(train[1]), generator=torch.Generator().manual_seed(seed))
         count = len(order) // 10
         self.train, self.val = self._ready(train, order[count:]), self._ready(train, order[:count])
         self.test = self._ready(test, torch.arange(len(test[1])))
@@ -136,7 +138,7 @@ class Objective:
             trial.study.stop()
             raise optuna.TrialPruned
         policy = suggest(trial, self._space, self._scenario.epochs)
-        torch.manual_seed(0)
+        torch.manual_seed(self._data.seed)
         accuracy, test_accuracy, params = self.run(policy)
         trial.set_user_attr("test_accuracy", test_accuracy)
         trial.set_user_attr("finished", time.time())
@@ -165,25 +167,25 @@ class Objective:
         return evaluate(model, data.val), evaluate(model, data.test), left
 
 
-def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None, *, tuned: bool) -> list[dict[str, Any]]:
+def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None, seed: int, *, tuned: bool) -> list[dict[str, Any]]:
     """Run a list of policies; one row per policy, in order."""
     with tempfile.TemporaryDirectory() as folder:
         journal = str(Path(folder) / "journal.log")
         study = optuna.create_study(storage=_storage(journal), study_name="list", directions=["maximize", "minimize"])
         for policy in policies:
             study.enqueue_trial(queued(policy), user_attrs={"listed": True})
-        _together((scenario.name, journal, data_dir, None, tuned), 0)
+        _together((scenario.name, journal, data_dir, None, seed, tuned))
         done = [t for t in study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
     return [_row(t) for t in done]
 
 
 def search(scenario: Scenario, seconds: float, data_dir: str | None, seed: int, *, tuned: bool) -> list[dict[str, Any]]:
-    """Search with TPE for some seconds; one row per trial that ended in time, with the time of its end."""
-    began = time.time()
+    """Search with TPE until this process is so many seconds old; one row per trial that ended by then, with its time."""
+    began = psutil.Process().create_time()
     with tempfile.TemporaryDirectory() as folder:
         journal = str(Path(folder) / "journal.log")
         study = optuna.create_study(storage=_storage(journal), study_name="list", directions=["maximize", "minimize"])
-        _together((scenario.name, journal, data_dir, began + seconds, tuned), seed)
+        _together((scenario.name, journal, data_dir, began + seconds, seed, tuned))
         done = [t for t in study.get_trials() if t.state == optuna.trial.TrialState.COMPLETE]
     rows = [{**_row(t), "finished": t.user_attrs["finished"] - began} for t in done]
     return [row for row in rows if row["finished"] <= seconds]
@@ -193,14 +195,14 @@ def _row(trial: optuna.trial.FrozenTrial) -> dict[str, Any]:
     return {"accuracy": trial.values[0], "test_accuracy": trial.user_attrs["test_accuracy"], "params": trial.values[1]}
 
 
-def _together(what: tuple[str, str, str | None, float | None, bool], seed: int) -> None:
+def _together(what: tuple[str, str, str | None, float | None, int, bool]) -> None:
     """All processes, to their end.
 
     Raises:
         RuntimeError: one of them failed.
     """
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_work, args=(*what, seed + i)) for i in range(PROCESSES)]
+    workers = [context.Process(target=_work, args=(*what, i)) for i in range(PROCESSES)]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -209,13 +211,15 @@ def _together(what: tuple[str, str, str | None, float | None, bool], seed: int) 
         raise RuntimeError("a process of the expert's script failed")
 
 
-def _work(name: str, journal: str, data_dir: str | None, until: float | None, tuned: bool, seed: int) -> None:
+def _work(name: str, journal: str, data_dir: str | None, until: float | None, seed: int, tuned: bool, index: int) -> None:
     """One process: trials until the queue is empty, or until the time is over."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     scenario = SCENARIOS[name]
-    objective = Objective(scenario, Data(scenario, data_dir, tuned=tuned), listed=until is None)
-    study = optuna.load_study(storage=_storage(journal), study_name="list", sampler=optuna.samplers.TPESampler(seed=seed))
+    objective = Objective(scenario, Data(scenario, data_dir, seed, tuned=tuned), listed=until is None)
+    study = optuna.load_study(
+        storage=_storage(journal), study_name="list", sampler=optuna.samplers.TPESampler(seed=PROCESSES * seed + index)
+    )
     study.optimize(objective, timeout=None if until is None else max(0.0, until - time.time()))
 
 
@@ -238,7 +242,7 @@ def main() -> None:
     scenario = SCENARIOS[args.scenario]
     if args.policies:
         policies = json.loads(Path(args.policies).read_text(encoding="utf-8"))
-        rows = run(scenario, policies, args.data_dir, tuned=args.tuned)
+        rows = run(scenario, policies, args.data_dir, args.seed, tuned=args.tuned)
     else:
         rows = search(scenario, args.seconds, args.data_dir, args.seed, tuned=args.tuned)
     Path(args.to).write_text(json.dumps(rows), encoding="utf-8")

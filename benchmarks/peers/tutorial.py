@@ -29,14 +29,14 @@ from benchmarks.scenarios import SCENARIOS, Scenario
 Loader = DataLoader[Any]
 
 
-def loaders(scenario: Scenario, data_dir: str | None) -> tuple[Loader, Loader, Loader]:
+def loaders(scenario: Scenario, data_dir: str | None, seed: int = 0) -> tuple[Loader, Loader, Loader]:
     """Training, validation and test data."""
     augmented, plain = (usual_transform(scenario, augment=a) for a in (True, False))
     raw(scenario, data_dir)  # unpacks the archives
     parts = []
     for transform in (augmented, plain):  # the same split twice, for validation images are not augmented
         whole = pictures(scenario, data_dir, train=True, transform=transform)
-        parts.append(random_split(whole, [0.9, 0.1], generator=torch.Generator().manual_seed(0)))
+        parts.append(random_split(whole, [0.9, 0.1], generator=torch.Generator().manual_seed(seed)))
     test = pictures(scenario, data_dir, train=False, transform=plain)
     train, val = parts[0][0], parts[1][1]
     return DataLoader(train, scenario.batch_size, shuffle=True), DataLoader(val, 256), DataLoader(test, 256)
@@ -115,15 +115,16 @@ class Objective:
     Args:
         scenario: what is pruned.
         data_dir: torchvision root.
+        seed: of split, initial values and order.
     """
 
-    def __init__(self, scenario: Scenario, data_dir: str | None) -> None:
-        self._scenario, self._data_dir = scenario, data_dir
+    def __init__(self, scenario: Scenario, data_dir: str | None, seed: int = 0) -> None:
+        self._scenario, self._data_dir, self._seed = scenario, data_dir, seed
 
     def __call__(self, trial: optuna.Trial) -> tuple[float, int]:
         """Train, prune and measure one policy."""
         policy = suggest(trial, self._scenario.space(), self._scenario.epochs)
-        torch.manual_seed(0)
+        torch.manual_seed(self._seed)
         accuracy, test_accuracy, params = self.run(policy)
         trial.set_user_attr("test_accuracy", test_accuracy)
         return accuracy, params
@@ -131,7 +132,7 @@ class Objective:
     def run(self, policy: Policy) -> tuple[float, float, int]:
         """Validation accuracy, test accuracy and parameters of one policy."""
         scenario, plan = self._scenario, Plan(policy)
-        train, val, test = loaders(scenario, self._data_dir)
+        train, val, test = loaders(scenario, self._data_dir, self._seed)
         model = network(scenario)
         optimizer = torch.optim.Adam(model.parameters(), lr=scenario.lr)
         rate = Rate(scenario.lr, len(train), scenario.epochs)
@@ -153,12 +154,12 @@ class Objective:
             rate.restart(found, self._scenario.lr)
 
 
-def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None, jobs: int) -> list[dict[str, Any]]:
+def run(scenario: Scenario, policies: Sequence[Policy], data_dir: str | None, jobs: int, seed: int) -> list[dict[str, Any]]:
     """Run a list of policies; one row per policy, in order."""
     study = optuna.create_study(directions=["maximize", "minimize"])
     for policy in policies:
         study.enqueue_trial(queued(policy))
-    study.optimize(Objective(scenario, data_dir), n_trials=len(policies), n_jobs=jobs)
+    study.optimize(Objective(scenario, data_dir, seed), n_trials=len(policies), n_jobs=jobs)
     return [
         {"accuracy": t.values[0], "test_accuracy": t.user_attrs["test_accuracy"], "params": t.values[1]} for t in study.trials
     ]
@@ -171,11 +172,12 @@ def main() -> None:
     parser.add_argument("--policies", required=True, help="JSON file with the policies")
     parser.add_argument("--to", required=True, help="where the rows go")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--data-dir")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     policies = json.loads(Path(args.policies).read_text(encoding="utf-8"))
-    rows = run(SCENARIOS[args.scenario], policies, args.data_dir, args.jobs)
+    rows = run(SCENARIOS[args.scenario], policies, args.data_dir, args.jobs, args.seed)
     Path(args.to).write_text(json.dumps(rows), encoding="utf-8")
 
 

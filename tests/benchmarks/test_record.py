@@ -79,9 +79,9 @@ class Contestants:
         self.ran: list[str] = []
 
     def of(self, name: str, seconds: float) -> Any:
-        def run(scenario: Scenario, policies: list[dict[str, Any]], data_dir: str | None) -> dict[str, Any]:
+        def run(scenario: Scenario, policies: list[dict[str, Any]], data_dir: str | None, seed: int) -> dict[str, Any]:
             self.ran.append(name)
-            rows = [{"accuracy": 0.9, "test_accuracy": 0.9 + 0.01 * i, "params": 10} for i in range(len(policies))]
+            rows = [{"accuracy": 0.9, "test_accuracy": 0.9 + 0.01 * i + 0.001 * seed, "params": 10} for i in range(len(policies))]
             more = {"trained": 6, "asked": 10, "epoch_seconds": 0.5, "run": {}} if name == "prunesearch" else {}
             return {"seconds": seconds, "rows": rows, **more}
 
@@ -126,8 +126,9 @@ def test_the_race_tells_times_bound_and_accuracies(
     assert "| prunesearch | 3 | 4.00 (4.00 to 4.00) | 10.0 | 3.00 |" in page
     assert "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 times as long" in page
     policies = listed(SCENARIOS["digits"])
-    last = f"{policies[-1]['threshold']:g} from {policies[-1]['epoch_threshold']} | 1.1300 | 1.1300 | 1.1300 |"
+    last = f"{policies[-1]['threshold']:g} from {policies[-1]['epoch_threshold']} | 1.1310 | 1.1310 | 1.1310 |"
     assert last in page
+    assert "| deviation |  |  |  | 0.0008 | 0.0008 | 0.0008 |" in page
 
 
 def test_everything_listed_exists() -> None:
