@@ -15,6 +15,7 @@ from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.settings import data_folder
+from prunesearch.catalogue import CRITERIA
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError, did_you_mean
 from prunesearch.policy import Policy
@@ -164,6 +165,25 @@ def check_groups(policy: Policy, info: TaskInfo) -> None:
             if not any(fnmatchcase(name, glob) for name in names):
                 hint = f"{did_you_mean(glob, [g.name for g in groups])} ('prunesearch groups --task {info.name}' lists them)"
                 raise PolicyError(f"{field}: '{glob}' matches no group of {info.name}", hint)
+    _check_fit(policy, info)
+
+
+def _check_fit(policy: Policy, info: TaskInfo) -> None:
+    """Refuse what widths, norms or the start of the network do not allow; else only the session would, later."""
+    groups = info.prunable(policy.granularity)
+    if policy.only:
+        groups = tuple(g for g in groups if any(fnmatchcase(g.name, glob) for glob in policy.only))
+    groups = tuple(g for g in groups if not any(fnmatchcase(g.name, glob) for glob in policy.spare))
+    narrow = [f"{g.name} ({g.size})" for g in groups if g.size < policy.round_to]
+    if narrow:
+        raise PolicyError(f"round_to: {policy.round_to} is more than the width of {', '.join(narrow)}", "spare these groups")
+    if CRITERIA[policy.criterion].norms and not info.norms:
+        raise PolicyError(f"criterion: '{policy.criterion}' needs norms behind the units, and {info.name} has none")
+    if policy.schedule_type == "rewind_pruning" and policy.epoch_threshold == 0 and not info.weights_given:
+        raise PolicyError(
+            "epoch_threshold: 0 leaves rewind_pruning no accuracy to come back to, from scratch",
+            "let it be at least 1, or give the task trained `weights`",
+        )
 
 
 def dense_reference(engine: Engine, epochs: int, seed: int) -> DenseReference:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.masks import Gone
 from prunesearch.pruning.norms import narrow_norms
+from prunesearch.pruning.outlets import PRODUCERS
 from prunesearch.pruning.probe import TOLERANCE as PROBE_TOLERANCE
 from prunesearch.pruning.running import drawn_like, is_floating, largest_difference, map_inputs, outputs
 from prunesearch.pruning.structure import Group, UnitGroup
@@ -76,11 +78,10 @@ def cut_and_compare(model: nn.Module, groups: Sequence[Group], gone: Gone, examp
     return Compared(difference, wrong)
 
 
-def _check_inputs(example: Any) -> Any:
-    """The example and two random ones; the example alone where it is not one floating tensor."""
-    if isinstance(example, torch.Tensor) and example.is_floating_point() and example.dim():
-        return torch.cat([example, drawn_like(example, torch.Generator().manual_seed(0))])
-    return example
+def _check_inputs(example: Any, batch: int = 2) -> Any:
+    """The example and `batch` random ones; random ones alone where it is several tensors, the example where none can be drawn."""
+    drawn = drawn_like(example, torch.Generator().manual_seed(0), batch) if is_floating(example) else example
+    return torch.cat([example, drawn]) if isinstance(example, torch.Tensor) and drawn is not example and example.dim() else drawn
 
 
 def _wrong_width(before: nn.Module, after: nn.Module, group: UnitGroup, lost: torch.Tensor) -> str | None:
@@ -109,13 +110,42 @@ def infeasibility(model: nn.Module, gone: Gone, compared: Compared, example: Any
 
 
 def _collapsed(model: nn.Module, example: Any) -> str | None:
-    """A network whose outputs are not finite, or the same whatever goes in."""
-    one, other = (outputs(model, drawn_like(example, torch.Generator().manual_seed(seed), batch=4)) for seed in (0, 1))
-    if not all(bool(torch.isfinite(t).all()) for t in (*one, *other)):
+    """A network whose outputs are not finite, or the same whatever goes in; a layer whose outputs are."""
+    with _stuck_layers(model) as stuck:
+        told = outputs(model, _check_inputs(example, batch=6))
+    if not all(bool(torch.isfinite(t).all()) for t in told):
         return "the network's outputs are not finite"
-    if is_floating(example) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True)):
-        return "the network collapsed: its outputs no longer depend on its inputs"
-    return None
+    if not is_floating(example):
+        return None
+    where = f" (from {', '.join(stuck)} on)" if stuck else ""
+    if all(_constant(t) for t in told):
+        return f"the network collapsed: its outputs no longer depend on its inputs{where}"
+    return f"collapsed: the outputs of {', '.join(stuck)} no longer depend on what goes in" if stuck else None
+
+
+@contextmanager
+def _stuck_layers(model: nn.Module) -> Iterator[list[str]]:
+    """While the network runs: the Linear and Conv layers that are given different things and always say the same."""
+    stuck: list[str] = []
+
+    def look(name: str) -> Any:
+        def hook(_layer: nn.Module, given: tuple[Any, ...], output: torch.Tensor) -> None:
+            if given and not _constant(given[0]) and _constant(output):
+                stuck.append(name)
+
+        return hook
+
+    handles = [m.register_forward_hook(look(n)) for n, m in model.named_modules() if isinstance(m, PRODUCERS)]
+    try:
+        yield stuck
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _constant(tensor: torch.Tensor) -> bool:
+    """Whether all examples of a batch are the same."""
+    return tensor.dim() > 0 and len(tensor) > 1 and torch.equal(tensor, tensor[:1].expand_as(tensor))
 
 
 def layer_rows(groups: Sequence[Group], gone: Gone) -> tuple[LayerRow, ...]:

@@ -88,7 +88,17 @@ def test_a_network_that_no_longer_looks_at_its_inputs_is_not_a_success() -> None
     run = Run(policy(threshold=0.5))
     run.train()
     run.model.get_parameter("2.weight").data.zero_()
-    assert run.finish().infeasible == "the network collapsed: its outputs no longer depend on its inputs"
+    assert run.finish().infeasible == "the network collapsed: its outputs no longer depend on its inputs (from 2 on)"
+
+
+def test_a_layer_that_no_longer_looks_at_its_inputs_is_named_though_others_go_around_it() -> None:
+    run = Run(policy(threshold=0.5), network=NETWORKS["resnet20"])
+    run.train(until=1)
+    run.session.before_epoch(1)
+    run.model.get_parameter("stage2.1.conv1.weight").data.zero_()
+    for epoch in (2, 3):
+        run.session.before_epoch(epoch)
+    assert run.finish().infeasible == "collapsed: the outputs of stage2.1.conv1 no longer depend on what goes in"
 
 
 def test_a_wrong_cut_is_not_a_success(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from prunesearch.errors import PolicyError, TaskError
 from prunesearch.policy import Policy
 from prunesearch.pruning.groups import find_groups, level_of
+from prunesearch.pruning.session import PruningSession
 from tests.pruning.networks import IMAGE, NETWORKS, Network
 
 
@@ -165,6 +166,56 @@ def test_tied_weights_are_not_cut() -> None:
         "its units are the network's outputs",
     }
     assert [g.name for g in groups.weights] == ["fc1", "fc3"]
+
+
+class Attention(nn.Module):
+    """A block of a transformer, with attention written by hand as timm has it, or PyTorch's own."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__()
+        self.embed, self.heads = nn.Linear(5, 8), 2
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True) if own else None
+        self.norm, self.wide, self.narrow = nn.LayerNorm(8), nn.Linear(8, 12), nn.Linear(12, 8)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.embed(x)  # (n, 4, 8)
+        if self.attention is None:
+            q, k, v = self.qkv(x).reshape(len(x), 4, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+            x = x + self.proj(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(len(x), 4, -1))
+        else:
+            x = x + self.attention(x, x, x, need_weights=False)[0]
+        x = x + self.narrow(functional.gelu(self.wide(self.norm(x))))
+        out: torch.Tensor = self.head(x.mean(1))
+        return out
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_heads_stay_as_they_are_and_the_rest_of_a_transformer_is_pruned(own: bool) -> None:
+    network, example = Attention(own), torch.randn(2, 4, 5)
+    told = reasons(network, example)
+    if own:
+        assert prunable(network, example) == {"wide": 12}
+        assert "MultiheadAttention" in told["embed"] and "MultiheadAttention" in told["attention.out_proj"]
+    else:
+        assert prunable(network, example) == {"embed": 8, "wide": 12} and {"qkv", "head"} <= set(told)
+    session = PruningSession(network, policy(epochs=0, threshold=0.4), optimizer=None, example_input=example)
+    assert session.finish().infeasible is None
+    assert network.get_parameter("qkv.weight").shape == (24, 8 if own else 5)
+
+
+def test_groups_of_a_convolution_stay_equally_wide() -> None:
+    """Five of twelve filters cannot leave two groups alike: units are pairs, and whole pairs go."""
+    network, example = NETWORKS["grouped"].make(), NETWORKS["grouped"].example()
+    session = PruningSession(
+        network, policy(epochs=0, granularity="filter", threshold=0.4), optimizer=None, example_input=example
+    )
+    rows = {row.name: (row.kept, row.total) for row in session.finish().layers}
+    mid = network.get_submodule("mid")
+    assert isinstance(mid, nn.Conv2d)
+    assert rows["mid"] == (4, 6) and (mid.out_channels, mid.in_channels, mid.groups) == (8, 6, 2)
+    assert network(example).shape == (4, 4)
 
 
 def test_a_network_that_does_not_run_says_so() -> None:

@@ -55,13 +55,14 @@ def test_the_lightning_callback(tmp_path: Path) -> None:
         def __init__(self) -> None:
             super().__init__()
             self.network = nn.Sequential(nn.Linear(12, 10), nn.ReLU(), nn.Linear(10, 2))
+            self.first = self.network.get_parameter("0.weight")
             self.zeros: list[int] = []
 
         def training_step(self, batch: Any, _index: int) -> torch.Tensor:
             return functional.cross_entropy(self.network(batch[0]), batch[1])
 
         def validation_step(self, batch: Any, _index: int) -> None:
-            self.zeros.append(int((~self.network[0].weight.any(1)).sum()))
+            self.zeros.append(int((~self.first.any(1)).sum()))
             self.log("accuracy", (self.network(batch[0]).argmax(1) == batch[1]).float().mean())
 
         def configure_optimizers(self) -> torch.optim.Optimizer:
