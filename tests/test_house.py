@@ -80,6 +80,18 @@ def test_no_file_names_a_host_that_something_is_fetched_from() -> None:
     assert not found
 
 
+def test_links_between_pages_lead_somewhere() -> None:
+    link = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
+    found = {
+        (str(p.relative_to(ROOT)), to)
+        for p in files()
+        if p.suffix == ".md"
+        for to in link.findall(p.read_text())
+        if not (p.parent / to).exists()
+    }
+    assert not found
+
+
 def test_versions_are_pinned_exactly() -> None:
     pins = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
     assert pins
