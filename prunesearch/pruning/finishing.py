@@ -112,7 +112,7 @@ def infeasibility(model: nn.Module, gone: Gone, compared: Compared, example: Any
 def _collapsed(model: nn.Module, example: Any) -> str | None:
     """A network whose outputs are not finite, or the same whatever goes in; a layer whose outputs are."""
     with _stuck_layers(model) as stuck:
-        told = outputs(model, _check_inputs(example, batch=6))
+        told = outputs(model, _check_inputs(example, batch=16))
     if not all(bool(torch.isfinite(t).all()) for t in told):
         return "the network's outputs are not finite"
     if not is_floating(example):

@@ -190,8 +190,8 @@ class PruningSession:
         return EpochStart(decision, cut, order.lr_restart, order.lr_length, order.initial_learning_rate, anew)
 
     def after_step(self) -> None:
-        """Zero what is masked; call it after every step of the optimiser."""
-        self._enforcer.hold_weights()
+        """Keep what is masked at zero; call it after every step of the optimiser."""
+        self._enforcer.after_step()
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
@@ -202,6 +202,7 @@ class PruningSession:
         """
         order = self._free_order(self._epoch + 1) if self._epoch >= self.policy.epoch_threshold else None
         if order is None:
+            self._enforcer.hold_weights()
             yield
             return
         own = recovery.snapshot(self.model)
@@ -225,6 +226,7 @@ class PruningSession:
             PolicyError: not all epochs were started.
         """
         self.before_epoch(self.policy.epochs, accuracy)
+        self._enforcer.hold_weights()
         recovered = self._put_back_answer()
         self._enforcer.close()
         compared = self._compared or Compared()

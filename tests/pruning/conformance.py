@@ -52,7 +52,7 @@ class Subject:
 
 
 SUBJECTS: Mapping[str, Subject] = {
-    "MLP": Subject(lambda: mlp((64, 30, 20, 10)), lambda x: x.flatten(1), ("weight", "neuron")),
+    "MLP": Subject(lambda: mlp((64, 60, 40, 10)), lambda x: x.flatten(1), ("weight", "neuron")),
     "LeNet-5": Subject(LeNet5, lambda x: functional.interpolate(x, 28), ("weight", "neuron", "filter", "unit")),
     "ResNet-20": Subject(lambda: resnet(20), lambda x: x.repeat(1, 3, 1, 1), ("weight", "filter")),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ class Run:
 
     policy: Policy
     network: Network = NETWORKS["mlp"]
-    kind: type[Optimizer] = Adam
+    kind: Callable[..., Optimizer] = Adam
     seed: int = 0
     accuracies: dict[int, float] = field(default_factory=dict)
     target: float | None = None
@@ -33,7 +33,7 @@ class Run:
     def __post_init__(self) -> None:
         torch.manual_seed(self.seed)
         self.model = self.network.make().train()
-        self.optimizer = self.kind(self.model.parameters(), lr=1e-2)  # type: ignore[call-arg]
+        self.optimizer = self.kind(self.model.parameters(), lr=1e-2)
         self.inputs = torch.randn(40, *self.network.shape, generator=torch.Generator().manual_seed(1))
         self.session = PruningSession(
             self.model,

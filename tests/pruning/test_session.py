@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from torch import optim
 from torch.optim import SGD, Adam, Optimizer
 
+from prunesearch.pruning.enforcing import Enforcer
 from prunesearch.pruning.session import PruningSession
 from tests.pruning.networks import NETWORKS
 from tests.pruning.plain_loop import TOTAL, WEIGHTS, Run, policy
@@ -60,6 +63,38 @@ def test_masks_hold_after_every_step_in_weights_gradients_and_moments(granularit
             moments = [v for v in run.optimizer.state[parameter].values() if v is not None and v.shape == parameter.shape]
             assert all(not bool(moment[gone[name]].any()) for moment in moments)
     assert run.session.sparsity > 0.3
+
+
+OPTIMISERS: dict[str, Callable[[Any], Optimizer]] = {
+    "sgd": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.1),
+    "sgd-damped": lambda p: optim.SGD(p, lr=0.1, momentum=0.9, dampening=0.5, maximize=True),
+    "adam": lambda p: optim.Adam(p, lr=0.1, weight_decay=0.1, amsgrad=True),
+    "adam-fused": lambda p: optim.Adam(p, lr=0.1, fused=True),
+    "adamw": lambda p: optim.AdamW(p, lr=0.1, weight_decay=0.5, foreach=True),
+    "adamax": lambda p: optim.Adamax(p, lr=0.1, weight_decay=0.1),
+    "nadam": lambda p: optim.NAdam(p, lr=0.1, weight_decay=0.1, decoupled_weight_decay=True),
+    "radam": lambda p: optim.RAdam(p, lr=0.1, weight_decay=0.1),
+    "rmsprop": lambda p: optim.RMSprop(p, lr=0.1, momentum=0.9, centered=True, weight_decay=0.1),
+    "adagrad": lambda p: optim.Adagrad(p, lr=0.1, weight_decay=0.1, initial_accumulator_value=0.1),
+    "adadelta": lambda p: optim.Adadelta(p, lr=1.0, weight_decay=0.1),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISERS)
+def test_zeros_stay_zero_under_every_optimiser_that_is_trusted_with_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cut after one trained epoch, when moments are there; from then on nobody multiplies the weights."""
+    run = Run(policy(threshold=0.5), kind=lambda parameters, lr: OPTIMISERS[name](parameters))
+    run.train(until=1)
+    held = run.session.before_epoch(1)
+    gone = {n: p == 0 for n, p in run.model.named_parameters() if n in WEIGHTS}
+    monkeypatch.setattr(Enforcer, "hold_weights", lambda self: pytest.fail("the weights are multiplied"))
+    for _ in range(4):
+        for x in run.inputs.split(8):
+            run.optimizer.zero_grad()
+            run.loss(x).backward()
+            run.optimizer.step()
+            run.session.after_step()
+            assert held.cut is not None and all(bool((run.model.get_parameter(n)[g] == 0).all()) for n, g in gone.items())
 
 
 class Restless(SGD):
