@@ -6,7 +6,7 @@ part of it and a sample of the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from torch.optim import SGD
 from prunesearch import rules
 from prunesearch.errors import InfeasibleError, PolicyError
 from prunesearch.hyperparameters import FUNCTIONS, HYPERPARAMETERS, SCHEDULE_TYPES
+from prunesearch.models.cnn import cnn84, digits_cnn
+from prunesearch.models.mlp import mlp
 from prunesearch.policy import Policy
 from prunesearch.pruning import finishing
 from prunesearch.pruning.cut import physical_cut
@@ -65,9 +67,18 @@ def test_a_wrong_cut_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "masked and cut network differ" in told and "trained apart" in told
 
 
+ANY: Mapping[str, Network] = {
+    **{name: network for name, network in NETWORKS.items() if name != "squeeze"},  # its output is an image
+    "digits-mlp": Network(lambda: mlp((64, 32, 16, 10)), (64,), {}),
+    "cnn84": Network(cnn84, (1, 28, 28), {}),
+    "digits-cnn": Network(digits_cnn, (1, 8, 8), {}),
+}
+"""Networks of the tests, and built-in ones: LeNet-5 and ResNet-20 are among the former."""
+
+
 @cache
 def groups_of(name: str) -> Groups:
-    return find_groups(NETWORKS[name].make(), NETWORKS[name].example())
+    return find_groups(ANY[name].make(), ANY[name].example())
 
 
 def train(session: PruningSession, network: Network, optimizer: SGD) -> Iterator[int]:
@@ -85,7 +96,7 @@ def train(session: PruningSession, network: Network, optimizer: SGD) -> Iterator
 
 
 def session_of(name: str, policy: Policy) -> tuple[PruningSession, Network, SGD]:
-    network = NETWORKS[name]
+    network = ANY[name]
     torch.manual_seed(0)
     model = network.make()
     optimizer = SGD(model.parameters(), lr=1e-3, momentum=0.9)
@@ -124,7 +135,7 @@ def drawn_policies(draw: st.DrawFn) -> tuple[str, dict[str, Any]]:
             fields[name] = draw(st.integers(*rules.bounds(name, fields)))
     if fields["granularity"] != "weight":
         fields["round_to"] = draw(st.sampled_from([1, 1, 2, 4]))
-    return draw(st.sampled_from([n for n in NETWORKS if n not in ("lenet5", "resnet20", "squeeze")])), fields
+    return draw(st.sampled_from(list(ANY))), fields
 
 
 @settings(max_examples=200)

@@ -26,7 +26,8 @@ def test_a_unit_s_row_holds_what_belongs_to_it(network: Network) -> None:
         for part, piece in zip(parts_of(group, Values(values, initial=values)), scored, strict=True):
             assert (part.name, part.role) == (piece.name, piece.role)
             assert part.initial is not None and torch.equal(part.weight, part.initial)
-            assert part.weight.tolist() == [entries(values[piece.name], piece, unit) for unit in range(group.info.size)]
+            for unit in {0, 1, group.info.size // 2, group.info.size - 1}:
+                assert part.weight[unit].tolist() == entries(values[piece.name], piece, unit)
 
 
 def test_only_what_is_left_is_shown() -> None:
