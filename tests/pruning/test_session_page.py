@@ -85,6 +85,17 @@ def test_the_lightning_callback(tmp_path: Path) -> None:
     assert module.network[0].weight.shape == (5, 12) and pruning.finished.infeasible is None
 
 
+SMALL_BERT = {
+    "vocab_size": 40,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 8,
+    "hidden_dropout_prob": 0.0,
+}
+
+
 class Sentences(torch.utils.data.Dataset[Mapping[str, torch.Tensor]]):
     """Words of which the first decides."""
 
@@ -104,17 +115,8 @@ class Sentences(torch.utils.data.Dataset[Mapping[str, torch.Tensor]]):
 def test_the_hugging_face_callback(tmp_path: Path, function: str) -> None:
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     pytest.importorskip("accelerate", reason="accelerate is not installed")
-    config = transformers.BertConfig(
-        vocab_size=40,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=8,
-        hidden_dropout_prob=0.0,
-    )
     torch.manual_seed(0)
-    model = transformers.BertForSequenceClassification(config)
+    model = transformers.BertForSequenceClassification(transformers.BertConfig(**SMALL_BERT))
     example = {name: value[None] for name, value in Sentences()[0].items() if name != "labels"}
     policy = Policy(epochs=3, granularity="neuron", function=function, threshold=0.5, epoch_threshold=1, only=("*intermediate*",))
     pruning = executed("transformers")["Pruning"](policy, example)
