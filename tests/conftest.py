@@ -10,29 +10,10 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-TORCHLESS = (
-    "test_studies",
-    "test_errors",
-    "test_policy",
-    "test_spec",
-    "test_front",
-    "test_house",
-    "test_layers",
-    "schedules",
-    "search",
-)
 
 # Two test processes share two cores: a deadline per example would fail by chance, not by fault.
 settings.register_profile("house", deadline=None, print_blob=True)
 settings.load_profile("house")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark as `quick` whatever needs no torch and is not slow: that is what `make check` runs."""
-    for item in items:
-        room = item.path.relative_to(ROOT / "tests").parts[0].removesuffix(".py")
-        if room in TORCHLESS and item.get_closest_marker("slow") is None:
-            item.add_marker("quick")
 
 
 @pytest.fixture(autouse=True)
