@@ -15,7 +15,6 @@ from prunesearch.front import Direction, Front, FrontRow, reference_point
 from prunesearch.policy import Policy
 from prunesearch.results import Measures
 
-
 POLICY = Policy(epochs=5)
 TWO: dict[str, Direction] = {"accuracy": "maximize", "params": "minimize"}
 THREE: dict[str, Direction] = {**TWO, "latency_ms": "minimize"}
