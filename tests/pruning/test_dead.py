@@ -83,13 +83,13 @@ Mode = Literal["zeros", "reflect", "circular"]
 
 
 class Convolutions(nn.Module):
-    """A convolution behind another, with the padding, bias and padding mode asked for."""
+    """A convolution behind another, with the padding, bias, padding mode and groups asked for."""
 
-    def __init__(self, padding: int = 0, bias: bool = True, mode: Mode = "zeros") -> None:
+    def __init__(self, padding: int = 0, bias: bool = True, mode: Mode = "zeros", groups: int = 1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(2, 5, 3)
-        self.norm = nn.BatchNorm2d(5)
-        self.second = nn.Conv2d(5, 4, 3, padding=padding, bias=bias, padding_mode=mode)
+        self.first = nn.Conv2d(2, 6, 3)
+        self.norm = nn.BatchNorm2d(6)
+        self.second = nn.Conv2d(6, 4, 3, padding=padding, bias=bias, padding_mode=mode, groups=groups)
         self.fc = nn.Linear(4, 3)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -108,10 +108,41 @@ class Convolutions(nn.Module):
     ],
 )
 def test_constants_are_folded_only_where_that_is_exact(options: dict[str, Any], leaves: bool) -> None:
+    """What nobody reads leaves in any case: one unit that has to stay does not keep the others."""
     model = Convolutions(**options)
     zero(model, "first.weight", 1)
-    nn.init.constant_(model.get_parameter("norm.bias"), 0.5)
-    assert removed(model, torch.randn(2, 2, 9, 9)).units == ({"first": 1} if leaves else {})
+    zero(model, "second.weight", slice(None), 3)
+    nn.init.uniform_(model.get_parameter("norm.bias"), 0.5, 1.0)
+    assert removed(model, torch.randn(2, 2, 9, 9)).units == {"first": 2 if leaves else 1}
+
+
+def test_a_grouped_convolution_takes_up_each_channel_in_its_own_group() -> None:
+    model = Convolutions(groups=2)
+    zero(model, "first.weight", [1, 4])
+    nn.init.uniform_(model.get_parameter("norm.bias"), 0.5, 1.0)
+    assert removed(model, torch.randn(2, 2, 9, 9)).units == {"first": 1}
+    assert model.get_parameter("second.weight").shape == (4, 2, 3, 3)
+
+
+class Twice(nn.Module):
+    """One layer that reads two others in turn: what it is given has no one value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.before, self.one, self.other, self.reader = nn.Linear(3, 5), nn.Linear(5, 4), nn.Linear(5, 4), nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.tanh(self.before(x))
+        out: torch.Tensor = self.reader(torch.tanh(self.one(x))) + self.reader(torch.tanh(self.other(x)))
+        return out
+
+
+def test_a_layer_that_runs_twice_takes_up_nothing() -> None:
+    model = Twice()
+    for layer in ("one", "other"):
+        zero(model, f"{layer}.weight", 2)
+        zero(model, f"{layer}.weight", slice(None), 4)
+    assert removed(model, torch.randn(2, 3)).units == {"before": 1}
 
 
 def test_folding_over_zero_padding_would_be_wrong() -> None:

@@ -149,6 +149,21 @@ def test_auxiliary_heads_that_only_training_has_are_outputs_too() -> None:
     assert {s.layer for s in body.shares if s.side == "in"} == {"head", "side"}
 
 
+def test_a_head_that_only_training_has_is_compared_too() -> None:
+    """The softmax over channels is there in training only; cutting them would change what it says."""
+
+    class Aside(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.head, self.side = nn.Linear(5, 6), nn.Linear(6, 3), nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> Any:
+            x = torch.tanh(self.body(x))
+            return (self.head(x), self.side(x.softmax(1))) if self.training else self.head(x)
+
+    assert "something mixes its channels" in reasons(Aside(), torch.randn(4, 5))["body"]
+
+
 def test_tied_weights_are_not_cut() -> None:
     class Tied(nn.Module):
         def __init__(self) -> None:

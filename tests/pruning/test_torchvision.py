@@ -18,6 +18,7 @@ from prunesearch.pruning.groups import UnitGroup, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks
 from prunesearch.pruning.probe import redrawn, settle_norms
 from prunesearch.pruning.running import largest_difference, outputs
+from prunesearch.pruning.trace import LOST
 
 GROUPS = {"squeezenet1_1": 25, "mobilenet_v3_small": 27, "shufflenet_v2_x0_5": 18}
 
@@ -53,6 +54,16 @@ def test_foreign_networks_are_cut_right_and_come_back(name: str) -> None:
     fresh = rebuild(torchvision.models.get_model(name, weights=None), architecture(model))
     fresh.load_state_dict(model.state_dict())
     assert all(torch.equal(a, b) for a, b in zip(outputs(fresh, example), outputs(model, example), strict=True))
+
+
+@pytest.mark.slow
+def test_a_channel_shuffle_costs_only_the_groups_that_pass_it() -> None:
+    """Torch-Pruning itself raises ZeroDivisionError on this network."""
+    model: nn.Module = torchvision.models.get_model("shufflenet_v2_x0_5", weights=None)
+    groups = find_groups(model, torch.randn(2, 3, 64, 64)).units
+    told = {g.name: g.info.spared for g in groups}
+    assert told["stage2.1.branch2.0"] is None and told["stage2.0.branch2.5"] == LOST
+    assert len(told) == len(groups)
 
 
 @pytest.mark.slow
