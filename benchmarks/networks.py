@@ -3,7 +3,7 @@
     python -m benchmarks networks [--only resnet18 vit_b_16 ...] [--page docs/networks.md]
 
 Every network of torchvision below goes through the session, with a policy that takes half of the units of every group by l1
-and trains nothing. Then, with weights drawn anew and in float64: the largest difference between masked and cut network,
+and trains nothing. Then, with weights drawn anew again and in float64: the largest difference between masked and cut network,
 relative to the largest output; and the same with one group cut wrongly, for every group, which has to be seen. Torch-Pruning
 cuts a copy at the same ratio, in a process of its own with limited memory. Nothing here knows any network, except the
 smallest image that it takes and how to make it without drawing weights for a minute.
@@ -71,6 +71,7 @@ def measure(name: str) -> Run:
     began = time.perf_counter()
     groups = find_groups(model, example)
     found_in = time.perf_counter() - began
+    model = redrawn(model, example, torch.Generator().manual_seed(0))[0].float()  # a head of zeros would be a collapsed network
     pristine = copy.deepcopy(model)
     policy = Policy.parse({"epochs": 0, "granularity": "unit", "scope": "layer", "threshold": RATIO})
     session = PruningSession(model, policy, optimizer=None, example_input=example, groups=groups)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
@@ -92,7 +93,6 @@ class _Traced:
     Args:
         graph: Torch-Pruning's graph.
         names: of modules and parameters.
-        lost: operations whose mapping of channels is not known.
         finals: the layers that make the output.
         limit: channels that no tensor between layers has: twice the largest dimension of any parameter, for halves of
             a layer's outputs may be read by different layers.
@@ -100,7 +100,6 @@ class _Traced:
 
     graph: Any
     names: dict[Any, str]
-    lost: set[Any]
     finals: set[str]
     limit: int
 
@@ -132,10 +131,10 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
     """
     for parameter in model.parameters():
         parameter.requires_grad_(parameter.is_floating_point())
-    graph, lost = _fullest_graph(model, example)
+    graph = _fullest_graph(model, example)
     names: dict[Any, str] = {m: n for n, m in model.named_modules()} | {p: n for n, p in model.named_parameters()}
     limit = 2 * max((size for p in model.parameters() for size in p.shape), default=1)
-    traced = _Traced(graph, names, lost, output_layers(model, example), limit)
+    traced = _Traced(graph, names, output_layers(model, example), limit)
     taken: dict[tuple[str, Side], set[int]] = {}
     found = []
     for name, module in model.named_modules():
@@ -146,25 +145,23 @@ def closures(model: nn.Module, example: Any) -> list[Closure]:
     return found
 
 
-def _fullest_graph(model: nn.Module, example: Any) -> tuple[Any, set[Any]]:
-    """The graph of evaluation, or that of training where it reaches more layers (auxiliary heads); see `_graph`."""
+def _fullest_graph(model: nn.Module, example: Any) -> Any:
+    """The graph of evaluation, or that of training where it reaches more layers (auxiliary heads)."""
     graph = _graph(model, example, training=False)
-    if _reach(graph[0]) == sum(isinstance(m, PRODUCERS) for m in model.modules()):
+    if _reach(graph) == sum(isinstance(m, PRODUCERS) for m in model.modules()):
         return graph
     try:
         other = _graph(model, example, training=True)
     except Exception:  # noqa: BLE001 -- a user's network may fail in training mode in any way; evaluation then stands
         return graph
-    return other if _reach(other[0]) > _reach(graph[0]) else graph
+    return other if _reach(other) > _reach(graph) else graph
 
 
 def _reach(graph: Any) -> int:
     return sum(isinstance(m, PRODUCERS) for m in graph.module2node)
 
 
-def _graph(model: nn.Module, example: Any, training: bool) -> tuple[Any, set[Any]]:
-    """Torch-Pruning's graph, and the nodes of which it cannot say how channels pass them."""
-
+def _graph(model: nn.Module, example: Any, training: bool) -> Any:
     def run(network: nn.Module, inputs: Any) -> list[torch.Tensor]:
         network.train(training)
         return [t for t in tensors_of(forward(network, inputs)) if t.grad_fn is not None]
@@ -173,22 +170,20 @@ def _graph(model: nn.Module, example: Any, training: bool) -> tuple[Any, set[Any
     with warnings.catch_warnings(), torch.enable_grad():
         warnings.simplefilter("ignore")
         try:
-            return graph.build_dependency(model, example, forward_fn=run, verbose=False), set()
+            graph.build_dependency(model, example, forward_fn=run, verbose=False)
         except ZeroDivisionError:  # its last step, on reshapes behind a channel shuffle: the graph itself stands by then
-            return graph, _map_one_by_one(graph)
+            _map_one_by_one(graph)
+    return graph
 
 
-def _map_one_by_one(graph: Any) -> set[Any]:
-    """Do that last step node by node, so that one that fails costs no other its mapping; the nodes that fail."""
-    nodes, failed = graph.module2node, set()
+def _map_one_by_one(graph: Any) -> None:
+    """Do that last step node by node, so that one that fails costs no other its mapping; the trial cut tells what is wrong."""
+    nodes = graph.module2node
     for module, node in nodes.items():
         graph.module2node = {module: node}
-        try:
+        with suppress(ZeroDivisionError):
             index_mapping.update_index_mapping(graph)
-        except ZeroDivisionError:
-            failed.add(node)
     graph.module2node = nodes
-    return failed
 
 
 def _closure(traced: _Traced, module: nn.Module, roots: Sequence[int], taken: dict[tuple[str, Side], set[int]]) -> Closure:
@@ -276,8 +271,6 @@ def _blocked(traced: _Traced, reached: _Reached) -> str | None:
 
 
 def _obstacle(traced: _Traced, node: Any, side: Side, pairs: dict[int, int]) -> str | None:
-    if node in traced.lost:
-        return LOST
     what = f"{traced.name(node)} ({type(node.module).__name__})"
     if node.type == OPTYPE.LN and len(node.module.normalized_shape) > 1:
         return f"its channels pass {what}, which takes means over several dimensions at once"
