@@ -239,12 +239,16 @@ def block(found: Iterable[Found]) -> str:
                 ", ".join(s or "-" for s in scopes),
                 ", ".join(recoveries),
                 f"{right} of {len(line)}",
-                f"{max(f.evaluated for f in line):.0e}" if trained else "-",
-                f"{max(trained):.0e}" if trained else "-",
+                _small(max(f.evaluated for f in line)) if trained else "-",
+                _small(max(trained)) if trained else "-",
             ]
         )
     head = ["network", "granularity", "schedule", "scopes", "recoveries", "right", "masked, cut: float32", "20 steps: float64"]
     return table(head, rows)
+
+
+def _small(value: float) -> str:
+    return f"{value:.0e}" if value else "0"
 
 
 def main() -> None:
