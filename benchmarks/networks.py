@@ -198,7 +198,7 @@ def row(run: Run) -> list[str]:
     return [
         run["network"], str(run["groups"]), spared, f"{run['widths']} of {run['groups']}",
         f"{run['params']:,} of {run['dense']:,}", left, share,
-        f"{run['difference']:.0e}" if run["difference"] else "0", f"{run['seen']} of {run['sabotaged']}", f"{run['found_in']:.1f}",
+        f"{run['difference']:.0e}".replace("0e+00", "0"), f"{run['seen']} of {run['sabotaged']}", f"{run['found_in']:.1f}",
     ]  # fmt: skip
 
 
