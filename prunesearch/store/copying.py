@@ -10,8 +10,8 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, Table, insert, inspect, select
 
+import prunesearch.store.studies as studies
 from prunesearch.errors import StudyError
-from prunesearch.store import studies
 from prunesearch.store.connect import reading, told, writing
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from prunesearch.store.schema import epochs, fronts, layers, tickets, trials

@@ -9,10 +9,13 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
+import prunesearch.store.setup as setup
+import prunesearch.store.studies as studies
+import prunesearch.store.tickets as tickets
+import prunesearch.store.trials as trials
 from prunesearch.front import Front
 from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Result, TaskInfo
-from prunesearch.store import setup, studies, tickets, trials
 from prunesearch.store.connect import make_engine, parse_url, reading, writing
 from prunesearch.store.fronts import front_of
 from prunesearch.store.records import FrontRecord, StudyRecord, Ticket, TrialRecord

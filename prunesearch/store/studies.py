@@ -8,9 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+import prunesearch.store.rows as rows
 from prunesearch.errors import StudyError, did_you_mean
 from prunesearch.results import DenseReference, TaskInfo
-from prunesearch.store import rows
 from prunesearch.store.records import FrontRecord, StudyRecord
 from prunesearch.store.schema import fronts, studies, trials
 

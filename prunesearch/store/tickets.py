@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from prunesearch.store import rows
+import prunesearch.store.rows as rows
 from prunesearch.store.records import Ticket
 from prunesearch.store.schema import tickets
 

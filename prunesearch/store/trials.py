@@ -8,10 +8,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, Table, delete, insert, select, update
 
+import prunesearch.store.rows as rows
+import prunesearch.store.tickets as tickets
 from prunesearch.errors import StoreError, TrialError
 from prunesearch.policy import Policy
 from prunesearch.results import EpochRow, LayerRow, Result
-from prunesearch.store import rows, tickets
 from prunesearch.store.records import Ticket, TrialRecord
 from prunesearch.store.schema import epochs, layers, trials
 from prunesearch.store.schema import tickets as ticket_table
