@@ -189,6 +189,7 @@ class Job:
         known_latency: shape signature -> (ratio, iqr) measured before; equal shapes share one measurement.
         keep_to: folder that gets the pruned network (model.safetensors, architecture.json), or None.
         test: whether the test split is evaluated.
+        losses: whether the loss on the held-out splits is measured too.
     """
 
     number: int
@@ -200,6 +201,7 @@ class Job:
     known_latency: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     keep_to: str | None = None
     test: bool = True
+    losses: bool = False
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,7 @@ class Result:
         kept_in: folder that holds the pruned network, or None.
         epochs_trained: epochs actually trained for it (less than asked where stages were shared).
         report: precision, recall, F1 per class on the test split, where asked for.
+        losses: mean loss per example by split, `validation` and `test`, where the job asked for it.
     """
 
     state: State
@@ -249,6 +252,7 @@ class Result:
     kept_in: str | None = None
     epochs_trained: int = 0
     report: Mapping[str, Any] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

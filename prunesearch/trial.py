@@ -15,7 +15,7 @@ from torch import nn
 
 from prunesearch.criteria import load_plugin
 from prunesearch.errors import PrunesearchError
-from prunesearch.measure.accuracy import classification_report, predictions
+from prunesearch.measure.accuracy import classification_report, mean_loss, predictions
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.latency import measure_latency
 from prunesearch.measure.params import shape_signature
@@ -183,6 +183,7 @@ class _Trial:
             kept_in=self.job.keep_to,
             epochs_trained=sum(not row.shared for row in self.rows),
             report=report,
+            losses=self._losses(model) if self.job.losses else {},
         )
 
     @property
@@ -213,6 +214,14 @@ class _Trial:
             found, targets = predictions(model, test.ordered())
             right = int((found == targets).sum()) / max(1, len(targets))
             return right, classification_report(found, targets, classes)
+
+    def _losses(self, model: nn.Module) -> dict[str, float]:
+        """Loss on the held-out splits; none where the user's own loop or evaluation may not know the task's loss."""
+        if self.task.train_epoch is not None or self.task.evaluate is not None:
+            return {}
+        splits = {"validation": self.prepared.splits.val, "test": self.prepared.splits.test if self.job.test else None}
+        with self.clock.on("validate"):
+            return {n: mean_loss(model, s.ordered(), self.prepared.loss) for n, s in splits.items() if s is not None}
 
     def _latency(self, model: nn.Module, signature: str) -> tuple[dict[str, Any], bool]:
         """Latency measures, and whether they are those of another network of equal shapes."""

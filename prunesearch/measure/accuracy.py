@@ -10,7 +10,7 @@ from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 from torch.nn import functional
 
-from prunesearch.tasks.types import Batch, Metric
+from prunesearch.tasks.types import Batch, Loss, Metric
 
 
 def evaluate(model: nn.Module, batches: Iterable[Batch], metric: str | Metric) -> float:
@@ -32,6 +32,24 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], metric: str | Metric) -
             return _share(model, batches, _hits5)
         outputs, targets = _all(model, batches)
         return float(_metric(metric)(outputs, targets))
+
+
+def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:
+    """The loss per example, the model in eval mode: the mean over batches, each weighted by its examples.
+
+    Args:
+        model: outputs what the loss takes.
+        batches: (inputs, targets) on the model's device.
+        loss: `(outputs, targets) -> mean loss`.
+
+    Returns:
+        The loss; nan where there are no examples.
+    """
+    model.eval()
+    with torch.inference_mode():
+        found = [(len(y), float(loss(model(x), y))) for x, y in batches]
+    count = sum(n for n, _ in found)
+    return sum(n * value for n, value in found) / count if count else float("nan")
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:

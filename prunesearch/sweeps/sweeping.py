@@ -100,7 +100,7 @@ class _Run:
         jobs = len(seeds) * (1 + len(self.candidates))
         self.tell(Started(info, jobs, self.engine.slots))
         for seed in seeds:
-            self.engine.submit(Job(DENSE, None, self.epochs, seed, self.latency))
+            self.engine.submit(Job(DENSE, None, self.epochs, seed, self.latency, losses=True))
         while self.done < jobs:
             outcome = self.engine.next()
             if outcome is None:
@@ -143,7 +143,7 @@ class _Run:
 
     def _queue(self, seed: int, dense: DenseReference) -> None:
         for number, candidate in enumerate(self.candidates.values()):
-            self.engine.submit(Job(number, _policy(candidate), self.epochs, seed, self.latency, dense))
+            self.engine.submit(Job(number, _policy(candidate), self.epochs, seed, self.latency, dense, losses=True))
 
 
 def _policy(candidate: Candidate) -> Policy:

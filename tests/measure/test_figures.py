@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics
 from torch import nn
 
-from prunesearch.measure.accuracy import classification_report, evaluate, predictions
+from prunesearch.measure.accuracy import classification_report, evaluate, mean_loss, predictions
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.params import count_bytes, count_dense, count_macs, count_stored, shape_signature
 from prunesearch.models import digits_cnn, lenet5, mlp
@@ -38,6 +38,13 @@ def test_accuracy_and_top5_are_scikit_learns() -> None:
     assert evaluate(Identity(), batches.ordered(), "accuracy") == metrics.accuracy_score(TARGETS, LOGITS.argmax(1))
     top5 = metrics.top_k_accuracy_score(TARGETS, LOGITS, k=5, labels=range(6))
     assert evaluate(Identity(), batches.ordered(), "top5") == pytest.approx(top5)
+
+
+def test_the_loss_is_that_of_all_examples_at_once_though_the_last_batch_is_smaller() -> None:
+    probabilities = LOGITS.softmax(1).numpy()
+    found = mean_loss(Identity(), split(LOGITS, TARGETS).ordered(), nn.functional.cross_entropy)
+    assert found == pytest.approx(metrics.log_loss(TARGETS, probabilities, labels=range(6)), rel=1e-5)
+    assert math.isnan(mean_loss(Identity(), [], nn.functional.cross_entropy))
 
 
 @pytest.mark.parametrize("shape", [(70,), (70, 1)])
