@@ -21,6 +21,8 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "adaptive": ("benchmarks.adaptive", "searches of equal length: hypervolume against an expert's"),
         "costs": ("benchmarks.costs", "what masks and selection cost a training step"),
         "networks": ("benchmarks.networks", "foreign networks: cut, compared, counted"),
+        "proof_cnn84": ("benchmarks.proof.cnn84", "a published CNN of 6,130 parameters, searched"),
+        "results_page": ("benchmarks.proof.page", "docs/results.md and the README's table from what the proofs measured"),
     }
 )
 """Name -> module, and one line of what it measures."""

@@ -139,7 +139,7 @@ def search(scenario: Scenario, policies: Sequence[dict[str, Any]], how: How) -> 
     with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as name:
         folder = Path(name)
         (folder / "study.yaml").write_text(yamlfile.dump(study_of(scenario, policies, how)), encoding="utf-8")
-        began, wall, peak = _timed(_command(folder, how), _environment(folder), watch=how.watch_memory)
+        began, wall, peak = timed(_command(folder, how), _environment(folder), watch=how.watch_memory)
         return _read(folder, began, wall, peak)
 
 
@@ -154,7 +154,7 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PRUNESEARCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
 
 
-def _timed(command: list[str], environment: dict[str, str], *, watch: bool) -> tuple[float, float, int]:
+def timed(command: list[str], environment: dict[str, str], *, watch: bool) -> tuple[float, float, int]:
     """When it began, the seconds that it took, and the most memory that its processes held."""
     began, clock, peak = time.time(), time.perf_counter(), 0
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

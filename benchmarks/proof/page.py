@@ -1,0 +1,80 @@
+"""Puts docs/results.md and the README's table together from what is on record; measures nothing.
+
+    python -m benchmarks results_page
+
+A row of the page is a module of this package that offers `section() -> str`, Markdown from its JSON and empty while there is
+none, and `summary() -> list[Summary]`; it is listed in `MODULES`.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+
+from benchmarks.scenarios import ROOT
+from prunesearch.schedules.markdown import table, with_block
+
+MODULES = ("cnn84",)
+"""Modules of `benchmarks.proof`, in the order of the page."""
+PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
+HEAD = ("system", "published", "ours, like for like", "ours, searched", "command")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One row of the README's table. What several modules say of one system is put into one row.
+
+    Args:
+        system: the published system or source.
+        published: its figures.
+        like: ours, the same network, levels and retraining.
+        searched: ours, with a searched policy.
+        command: what reproduces it.
+    """
+
+    system: str
+    published: str = ""
+    like: str = ""
+    searched: str = ""
+    command: str = ""
+
+
+def joined(rows: Iterable[Summary]) -> list[Summary]:
+    """One row per system, in the order of their first mention; where two say the same thing differently, both are told."""
+    found: dict[str, Summary] = {}
+    for row in rows:
+        known = found.get(row.system)
+        found[row.system] = row if known is None else replace(known, **_merged(known, row))
+    return list(found.values())
+
+
+def _merged(known: Summary, row: Summary) -> dict[str, str]:
+    pairs = {name: (getattr(known, name), getattr(row, name)) for name in ("published", "like", "searched", "command")}
+    return {name: "; ".join(dict.fromkeys(text for text in pair if text)) for name, pair in pairs.items()}
+
+
+def build(modules: Iterable[ModuleType], page: Path = PAGE, readme: Path = README) -> None:
+    """Renew the generated blocks of both pages; other text stays.
+
+    Raises:
+        UsageError: a page has no such block.
+    """
+    made = list(modules)
+    sections = [text for text in (module.section() for module in made) if text]
+    rows = [
+        [r.system, r.published, r.like or "-", r.searched or "-", r.command] for r in joined(s for m in made for s in m.summary())
+    ]
+    for path, body in ((page, "\n\n".join(sections)), (readme, table(HEAD, rows) if rows else "")):
+        path.write_text(with_block(path.read_text(encoding="utf-8"), "results", body), encoding="utf-8")
+
+
+def main() -> None:
+    """Renew both pages."""
+    build([importlib.import_module(f"benchmarks.proof.{name}") for name in MODULES])
+
+
+if __name__ == "__main__":
+    main()
