@@ -53,7 +53,7 @@ def run_sweep(
 
     Raises:
         UsageError: no seeds, a seed twice, or no candidates.
-        PolicyError: a policy was made for other epochs than the sweep has.
+        PolicyError: a policy was made for other epochs than the sweep has, and no weights are given.
         TaskError: the task does not load, or its dense network cannot be trained.
         EnvironmentFailure: data, device, memory or workers are missing.
     """
@@ -62,21 +62,24 @@ def run_sweep(
     with open_engine(engine, spec, task=task) as runs:
         info = runs.describe()
         wanted = candidates(info) if callable(candidates) else candidates
-        run = _Run(runs, info.epochs, latency, listener or _unheard, _distinct(wanted, info.epochs))
+        run = _Run(runs, info.epochs, latency, listener or _unheard, _distinct(wanted, info))
         run.all(info, tuple(seeds))
     return Sweep(spec.task, info, info.epochs, tuple(seeds), run.dense, tuple(run.points(wanted, seeds)))
 
 
-def _distinct(candidates: Sequence[Candidate], epochs: int) -> dict[str, Candidate]:
-    """Digest -> the first candidate with that policy; the dense network is no job of its own."""
+def _distinct(candidates: Sequence[Candidate], info: TaskInfo) -> dict[str, Candidate]:
+    """Digest -> the first candidate with that policy; the dense network is no job of its own.
+
+    Given weights are judged as they are, whatever N, so policies may then have epochs of their own.
+    """
     if not candidates:
         raise UsageError("a sweep needs at least one point", "name levels, such as 0.5,0.8,0.9")
     first: dict[str, Candidate] = {}
     for candidate in candidates:
         if candidate.policy is None:
             continue
-        if candidate.policy.epochs != epochs:
-            told = f"'{candidate.series}' was made for {candidate.policy.epochs} epochs, the sweep has {epochs}"
+        if candidate.policy.epochs != info.epochs and not info.weights_given:
+            told = f"'{candidate.series}' was made for {candidate.policy.epochs} epochs, the sweep has {info.epochs}"
             raise PolicyError(told, "rescale it: policy.rescaled(epochs)")
         first.setdefault(candidate.policy.digest, candidate)
     return first
@@ -143,7 +146,7 @@ class _Run:
 
     def _queue(self, seed: int, dense: DenseReference) -> None:
         for number, candidate in enumerate(self.candidates.values()):
-            self.engine.submit(Job(number, _policy(candidate), self.epochs, seed, self.latency, dense, losses=True))
+            self.engine.submit(Job(number, _policy(candidate), _policy(candidate).epochs, seed, self.latency, dense, losses=True))
 
 
 def _policy(candidate: Candidate) -> Policy:
