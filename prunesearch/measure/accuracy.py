@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
-from sklearn.metrics import precision_recall_fscore_support
 from torch import nn
 from torch.nn import functional
 
@@ -79,23 +79,24 @@ def classification_report(predicted_classes: torch.Tensor, targets: torch.Tensor
         `{"classes": [{"class", "precision", "recall", "f1", "support"}, ...], "macro": {...}, "weighted": {...}}`; a class
         that is never predicted, or has no examples, counts as 0.
     """
-    y, p, labels = targets.numpy(), predicted_classes.numpy(), list(range(classes))
-    each = precision_recall_fscore_support(y, p, labels=labels, zero_division=0.0)
+    y, p = targets.numpy(), predicted_classes.numpy()
+    hits, found, there = (np.bincount(v[(v >= 0) & (v < classes)], minlength=classes) for v in (y[y == p], p, y))
+    scores = {"precision": _ratio(hits, found), "recall": _ratio(hits, there), "f1": _ratio(2 * hits, found + there)}
     rows = [
-        {
-            "class": c,
-            "precision": float(each[0][c]),
-            "recall": float(each[1][c]),
-            "f1": float(each[2][c]),
-            "support": int(each[3][c]),
-        }
-        for c in labels
+        {"class": c, **{name: float(score[c]) for name, score in scores.items()}, "support": int(there[c])}
+        for c in range(classes)
     ]
-    means = {}
-    for kind in ("macro", "weighted"):
-        found = precision_recall_fscore_support(y, p, labels=labels, average=kind, zero_division=0.0)
-        means[kind] = {"precision": float(found[0]), "recall": float(found[1]), "f1": float(found[2])}
+    weights = {"macro": None, "weighted": there if there.any() else None}
+    means = {
+        kind: {name: float(np.average(score, weights=weight)) for name, score in scores.items()}
+        for kind, weight in weights.items()
+    }
     return {"classes": rows, **means}
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """part / whole, 0 where there is nothing."""
+    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
 
 
 def _share(model: nn.Module, batches: Iterable[Batch], hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import nn
-from torchvision import models
 
 from prunesearch.errors import TaskError, did_you_mean
 
@@ -18,6 +17,8 @@ def torchvision_model(name: str, classes: int) -> nn.Module:
     Raises:
         TaskError: torchvision has no such classification network, or cannot build it.
     """
+    from torchvision import models  # a second of imports that other networks do without
+
     known = models.list_models(module=models)
     if name not in known:
         raise TaskError(f"torchvision has no classification network '{name}'", did_you_mean(name, known))

@@ -7,26 +7,24 @@ appear whole or not at all. What is damaged is dropped with a warning, and train
 
 from __future__ import annotations
 
-import fcntl
 import json
 import logging
 import os
 import time
-import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import torch
 from safetensors import SafetensorError, TensorSpec, serialize_file
 from safetensors.torch import load
 
+from prunesearch.training.files import Tensors, checksum, locked, opened, write_whole
+
 log = logging.getLogger(__name__)
 
-Tensors = Mapping[str, torch.Tensor]
 _POLL = 0.01
 """Seconds between two tries for a stage that another process is training."""
 _RECOUNT = 32
@@ -81,7 +79,7 @@ class SnapshotStore:
         try:
             tensors: Tensors = load(path.read_bytes())  # no memory map: the file may be evicted, or damaged, while it is used
             known = self.facts(key)
-            if known is None or known["checksum"] != _checksum(tensors):
+            if known is None or known["checksum"] != checksum(tensors):
                 raise ValueError("the checksum does not fit")
         except FileNotFoundError:
             return None
@@ -104,9 +102,9 @@ class SnapshotStore:
         fits, size = not self._full and _size(tensors) <= self.budget, 0
         try:
             if fits:
-                size = _write(self._path(key, "safetensors"), lambda draft: _save(tensors, draft))
-            known = json.dumps({**facts, "checksum": _checksum(tensors) if fits else "", "bytes": size})
-            _write(self._path(key, "json"), lambda draft: draft.write_bytes(known.encode()))
+                size = write_whole(self._path(key, "safetensors"), lambda draft: _save(tensors, draft))
+            known = json.dumps({**facts, "checksum": checksum(tensors) if fits else "", "bytes": size})
+            write_whole(self._path(key, "json"), lambda draft: draft.write_bytes(known.encode()))
         except (OSError, SafetensorError) as problem:
             self._path(key, "safetensors").unlink(missing_ok=True)
             if not self._full:
@@ -119,6 +117,11 @@ class SnapshotStore:
         if self._since_count >= _RECOUNT or self._written > self.budget:
             self._make_room()
 
+    def amend(self, key: str, facts: Mapping[str, Any]) -> None:
+        """Replace what is known of a stage; where that cannot be written, all stays as it was."""
+        with suppress(OSError):
+            write_whole(self._path(key, "json"), lambda draft: draft.write_bytes(json.dumps(facts).encode()))
+
     @contextmanager
     def claimed(self, key: str, between: Callable[[], None]) -> Iterator[None]:
         """Hold the right to train a stage; waits while another process has it. It ends with the process that holds it.
@@ -128,8 +131,8 @@ class SnapshotStore:
             between: called while waiting: who waits must not keep a latency measurement from the device.
         """
         path = self._path(key, "claim")
-        with _opened(path) as handle:
-            while not _locked(handle):
+        with opened(path) as handle:
+            while not locked(handle):
                 between()
                 self._sleep()
             try:
@@ -177,33 +180,8 @@ class SnapshotStore:
         self._written = total
 
 
-def _opened(path: Path) -> IO[str]:
-    try:
-        return path.open("a")
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("a")
-
-
-def _locked(handle: IO[str]) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
 def _size(tensors: Tensors) -> int:
     return sum(t.numel() * t.element_size() for t in tensors.values())
-
-
-def _checksum(tensors: Tensors) -> str:
-    """CRC-32 over names, shapes, types and values: 0.7 ms for LeNet-300-100 with Adam's moments, where BLAKE2 takes 3.4 ms."""
-    found = 0
-    for name, tensor in sorted(tensors.items()):
-        found = zlib.crc32(f"{name}:{tuple(tensor.shape)}:{tensor.dtype};".encode(), found)
-        found = zlib.crc32(tensor.reshape(-1).view(torch.uint8).numpy().data, found)
-    return f"{found:08x}"
 
 
 def _save(tensors: Tensors, path: Path) -> None:
@@ -226,20 +204,3 @@ def _touch(path: Path) -> None:
         os.utime(path, (now, now))
     except OSError:  # evicted by another worker meanwhile: the tensors are read already
         return
-
-
-def _write(path: Path, write: Callable[[Path], object]) -> int:
-    """The file whole or not at all; how many bytes it has."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        try:
-            write(draft)
-        except (FileNotFoundError, SafetensorError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write(draft)
-        size = draft.stat().st_size
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return size

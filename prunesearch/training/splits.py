@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.model_selection import train_test_split
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from prunesearch.errors import TaskError
@@ -128,6 +127,8 @@ def _indices(targets: Any, count: int, fraction: float, seed: int) -> tuple[torc
     wanted = max(1, math.ceil(count * fraction - 1e-9))
     if count - wanted < 1:
         raise TaskError(f"{count} examples are too few to hold {fraction:g} of them out", "give val= and test= yourself")
+    from sklearn.model_selection import train_test_split
+
     labels = _labels(targets, count, wanted)
     rest, part = train_test_split(np.arange(count), test_size=wanted, random_state=seed % 2**32, stratify=labels)
     return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(part))

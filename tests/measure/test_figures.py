@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn import metrics
 from torch import nn
 
-from prunesearch.measure.accuracy import classification_report, evaluate, mean_loss, predictions
+from prunesearch.measure.accuracy import classification_report, evaluate, mean_loss
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.params import count_bytes, count_dense, count_macs, count_stored, shape_signature
 from prunesearch.models import digits_cnn, lenet5, mlp
@@ -86,15 +90,16 @@ def test_outputs_that_are_no_numbers_are_no_accuracy(metric: str) -> None:
     assert math.isnan(evaluate(Identity(), split(broken, targets).ordered(), metric))
 
 
-def test_precision_recall_and_f1_are_scikit_learns() -> None:
-    found, targets = predictions(Identity(), split(LOGITS, TARGETS % 5).ordered())
-    report = classification_report(found, targets, 6)
-    oracle = metrics.classification_report(targets, found, labels=range(6), output_dict=True, zero_division=0)
-    for row in report["classes"]:
-        theirs = oracle[str(row["class"])]
-        assert [row[k] for k in ("precision", "recall", "f1", "support")] == pytest.approx(list(theirs.values()))
-    assert report["macro"]["f1"] == pytest.approx(oracle["macro avg"]["f1-score"])
-    assert report["weighted"]["recall"] == pytest.approx(oracle["weighted avg"]["recall"])
+@given(st.integers(1, 6).flatmap(lambda c: st.tuples(st.just(c), st.lists(st.tuples(*[st.integers(0, c - 1)] * 2), min_size=1))))
+def test_precision_recall_and_f1_are_scikit_learns_to_the_last_bit(drawn: tuple[int, list[tuple[int, int]]]) -> None:
+    classes, pairs = drawn
+    targets, found = torch.tensor(pairs).unbind(1)
+    report = classification_report(found, targets, classes)
+    oracle = partial(metrics.precision_recall_fscore_support, targets, found, labels=range(classes), zero_division=0.0)
+    names = ("precision", "recall", "f1", "support")
+    assert [[row[k] for k in names] for row in report["classes"]] == np.transpose(oracle()).tolist()
+    for kind in ("macro", "weighted"):
+        assert tuple(report[kind].values()) == oracle(average=kind)[:3]
 
 
 def test_sizes_of_a_network_counted_by_hand() -> None:
