@@ -9,7 +9,7 @@ make others dead, so it is repeated until nothing changes. The result is compare
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,8 +42,15 @@ class Dead:
     params: tuple[int, int]
     difference: float
 
+    def __str__(self) -> str:
+        """In words: `removed 37 dead units: fc1 30, fc2 7; 2 folded into biases`."""
+        count = sum(self.units.values())
+        places = ", ".join(f"{name} {units}" for name, units in self.units.items())
+        folded = f"; {self.folded} folded into biases" if self.folded else ""
+        return f"removed {count} dead {'unit' if count == 1 else 'units'}: {places}{folded}"
 
-def remove_dead(model: nn.Module, groups: Groups, example: Any) -> Dead:
+
+def remove_dead(model: nn.Module, groups: Groups, example: Any, layers: Collection[str] | None = None) -> Dead:
     """Remove dead units from `model`, in place; its outputs in evaluation stay what they are.
 
     Biases take up what units emitted, so the network is meant to be used, not trained on. Where the comparison at the end
@@ -53,22 +60,29 @@ def remove_dead(model: nn.Module, groups: Groups, example: Any) -> Dead:
         model: pruned by weights, not cut: of the shapes for which the groups were found.
         groups: the groups of its class.
         example: an example batch.
+        layers: names of the Linear and Conv layers that may lose units; None: all whose units are not spared.
     """
-    search = _Search.begin(model, groups, example)
-    before, size = outputs(search.model, search.inputs), _size(model)
-    folded = 0
-    while (found := search.round()) is not None:
-        folded += found
+    size = _size(model)
+    open_groups = [g for g in groups.units if g.info.spared is None and not _mixes(model, g)]
+    if layers is not None:
+        open_groups = [g for g in open_groups if set(g.layers) <= set(layers)]
+    if not any(bool((_unread(model, g) | _silent(model, g)).any()) for g in open_groups):
+        return Dead({}, 0, (size, size), 0.0)
+    search = _Search.begin(model, open_groups, example)
+    folded = sum(search.rounds())
     units = {name: int(gone.sum()) for name, gone in search.lost.items() if bool(gone.any())}
+    if not units:
+        return Dead({}, 0, (size, size), 0.0)
     biases = {name: p.detach().clone() for name, p in search.model.named_parameters() if name.endswith("bias")}
-    physical_cut(search.model, search.groups, search.lost)
-    difference = largest_difference(before, outputs(search.model, search.inputs))
-    if not units or difference > TOLERANCE:
+    physical_cut(search.model, open_groups, search.lost)
+    other = _inputs(example, seed=1, batch=2)  # not those that the search has looked at
+    difference = largest_difference(outputs(copy.deepcopy(model).double(), other), outputs(search.model, other))
+    if difference > TOLERANCE:
         return Dead({}, 0, (size, size), 0.0)
     with torch.no_grad():
         for name, value in biases.items():
             model.get_parameter(name).copy_(value)
-    physical_cut(model, search.groups, search.lost)
+    physical_cut(model, open_groups, search.lost)
     return Dead(units, folded, (size, _size(model)), difference)
 
 
@@ -76,12 +90,48 @@ def _size(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters())
 
 
-@dataclass(frozen=True)
-class _Constant:
-    """What a unit gives to one layer, always: `values` in its input channels `index`."""
+def _inputs(example: Any, seed: int, batch: int) -> Any:
+    """Random inputs in float64, or the example where none can be drawn."""
+    drawn = drawn_like(example, torch.Generator().manual_seed(seed), batch) if is_floating(example) else example
+    return map_inputs(drawn, lambda t: t.double() if t.is_floating_point() else t)
 
-    layer: str
-    index: torch.Tensor
+
+def _mixes(model: nn.Module, group: UnitGroup) -> bool:
+    """Whether the units pass a norm in whose means a constant counts."""
+    return any(s.side != "parameter" and isinstance(model.get_submodule(s.layer), MIXING) for s in group.shares)
+
+
+def _unread(model: nn.Module, group: UnitGroup) -> torch.Tensor:
+    """(n,) bool: units that reach others through zeros only."""
+    return _all_zero(model, [s for s in group.slices if s.role == "in"], group.info.size)
+
+
+def _silent(model: nn.Module, group: UnitGroup) -> torch.Tensor:
+    """(n,) bool: units that others reach through zeros only."""
+    return _all_zero(model, [s for s in group.slices if s.role == "out" and _mixes_inputs(model, s)], group.info.size)
+
+
+def _mixes_inputs(model: nn.Module, piece: Slice) -> bool:
+    """Whether the layer makes its units from others; a depthwise convolution only passes them on."""
+    layer = model.get_submodule(piece.name.rpartition(".")[0])
+    return getattr(layer, "groups", 1) == 1 or getattr(layer, "groups", 1) != getattr(layer, "in_channels", 1)
+
+
+def _all_zero(model: nn.Module, pieces: Iterable[Slice], size: int) -> torch.Tensor:
+    """(n,) bool: units that own nothing but zeros in these tensors."""
+    zero = torch.ones(size, dtype=torch.bool)
+    for piece in pieces:
+        tensor = model.get_parameter(piece.name).detach()
+        used = (tensor != 0).movedim(piece.dim, 0).flatten(1).any(1).cpu()
+        zero[piece.element[used[piece.index]]] = False
+    return zero
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What units tell one layer: per position of `share`, one value of it."""
+
+    share: Share
     values: torch.Tensor
 
 
@@ -95,44 +145,45 @@ class _Search:
         inputs: on which it is run.
         drawn: whether the inputs are random ones, on which what depends on them shows.
         lost: per group, what is dead, (n,) bool.
+        kept: per group, what has nothing to say and stays, for it cannot be folded, (n,) bool.
     """
 
     model: nn.Module
-    groups: tuple[UnitGroup, ...]
+    groups: list[UnitGroup]
     inputs: Any
     drawn: bool
     lost: dict[str, torch.Tensor]
+    kept: dict[str, torch.Tensor]
 
     @classmethod
-    def begin(cls, model: nn.Module, groups: Groups, example: Any) -> _Search:
+    def begin(cls, model: nn.Module, groups: list[UnitGroup], example: Any) -> _Search:
         """Before the first round."""
-        open_groups = tuple(g for g in groups.units if g.info.spared is None and not _mixes(model, g))
-        drawn = is_floating(example)
-        inputs = drawn_like(example, torch.Generator().manual_seed(0), batch=4) if drawn else example
-        exact = map_inputs(inputs, lambda t: t.double() if t.is_floating_point() else t)
-        lost = {g.name: torch.zeros(g.info.size, dtype=torch.bool) for g in open_groups}
-        return cls(copy.deepcopy(model).double().eval(), open_groups, exact, drawn, lost)
+        lost, kept = ({g.name: torch.zeros(g.info.size, dtype=torch.bool) for g in groups} for _ in range(2))
+        inputs = _inputs(example, seed=0, batch=4)
+        return cls(copy.deepcopy(model).double().eval(), groups, inputs, is_floating(example), lost, kept)
 
-    def round(self) -> int | None:
-        """Mask what is dead now and fold what it emits; how many were folded, or None where nothing is dead any more."""
-        given = self._given()
-        counts = [self._removed(group, given) for group in self.groups]
-        return sum(folded for _, folded in counts) if any(gone for gone, _ in counts) else None
+    def rounds(self) -> Iterator[int]:
+        """Mask what is dead, and what is dead without it; how many units were folded, round by round."""
+        while True:
+            given: dict[str, torch.Tensor] = {}
+            counts = [self._removed(group, given) for group in self.groups]
+            if not any(gone for gone, _ in counts):
+                return
+            yield sum(folded for _, folded in counts)
 
-    def _removed(self, group: UnitGroup, given: Mapping[str, torch.Tensor]) -> tuple[int, int]:
+    def _removed(self, group: UnitGroup, given: dict[str, torch.Tensor]) -> tuple[int, int]:
         """How many units of a group are masked now, and how many of those were folded."""
-        lost, folded = self.lost[group.name], 0
-        unread = self._all_zero([s for s in group.slices if s.role == "in"], group.info.size)
-        silent = self._all_zero([s for s in group.slices if s.role == "out" and self._mixes_inputs(s)], group.info.size)
-        gone = 0
-        for unit in ((unread | silent) & ~lost).nonzero().flatten().tolist():
-            constants = [] if bool(unread[unit]) else self._constants(group, unit, given)
-            if constants is None or int((~lost).sum()) == 1:  # one stays, so that no layer is left without units
-                continue
-            folded += self._fold(constants)
-            lost[unit], gone = True, gone + 1
-        apply_masks(self.model, build_masks(dict(self.model.named_parameters()), [group], {group.name: lost}))
-        return gone, folded
+        lost, kept, unread = self.lost[group.name], self.kept[group.name], _unread(self.model, group) & ~self.lost[group.name]
+        silent = _silent(self.model, group) & ~unread & ~lost & ~kept
+        told, steady = self._told(group, given) if bool(silent.any()) else ([], silent)
+        kept |= silent & ~steady
+        gone = unread | (silent & steady)
+        if bool((lost | gone).all()):  # one stays, so that no layer is left without units
+            gone[gone.nonzero().max()] = False
+        folded = self._fold(told, gone & silent)
+        lost |= gone
+        apply_masks(self.model, build_masks(dict(self.model.named_parameters()), [group], {group.name: gone}))
+        return int(gone.sum()), folded
 
     def _given(self) -> dict[str, torch.Tensor]:
         """What every layer that reads some units is given; nothing for one that runs twice."""
@@ -150,55 +201,33 @@ class _Search:
                 handle.remove()
         return {name: tensors[0] for name, tensors in seen.items() if len(tensors) == 1}
 
-    def _mixes_inputs(self, piece: Slice) -> bool:
-        """Whether the layer makes its units from others; a depthwise convolution only passes them on."""
-        layer = self.model.get_submodule(piece.name.rpartition(".")[0])
-        return getattr(layer, "groups", 1) == 1 or getattr(layer, "groups", 1) != getattr(layer, "in_channels", 1)
-
-    def _all_zero(self, pieces: Iterable[Slice], size: int) -> torch.Tensor:
-        """(n,) bool: units that own nothing but zeros in these tensors."""
-        zero = torch.ones(size, dtype=torch.bool)
-        for piece in pieces:
-            rows = self.model.get_parameter(piece.name).detach().movedim(piece.dim, 0).flatten(1)
-            zero[piece.element[rows[piece.index.to(rows.device)].any(1).cpu()]] = False
-        return zero
-
-    def _constants(self, group: UnitGroup, unit: int, given: Mapping[str, torch.Tensor]) -> list[_Constant] | None:
-        """What the unit gives to each of its readers; None where it is not constant, or cannot be folded exactly."""
-        found = []
-        for share in group.shares:
-            if share.side == "in" and bool((share.element == unit).any()):
-                constant = self._constant(share, unit, given.get(share.layer))
-                if constant is None:
-                    return None
-                found.append(constant)
-        return found
-
-    def _constant(self, share: Share, unit: int, given: torch.Tensor | None) -> _Constant | None:
-        reader = self.model.get_submodule(share.layer)
-        if given is None or not isinstance(reader, _READERS):
-            return None
-        index = share.index[share.element == unit].to(given.device)
-        rows = given.movedim(-1 if isinstance(reader, nn.Linear) else 1, 0).index_select(0, index).flatten(1)
-        same = bool((rows == rows[:, :1]).all())
-        if not same or (bool(rows.any()) and not (self.drawn and _folds(reader))):
-            return None
-        return _Constant(share.layer, index, rows[:, 0])
+    def _told(self, group: UnitGroup, given: dict[str, torch.Tensor]) -> tuple[list[_Told], torch.Tensor]:
+        """What the units tell their readers, and (n,) bool: those that always tell the same, and can be folded exactly."""
+        given.update({} if given else self._given())
+        found, steady = [], torch.ones(group.info.size, dtype=torch.bool)
+        for share in (s for s in group.shares if s.side == "in"):
+            reader, inputs = self.model.get_submodule(share.layer), given.get(share.layer)
+            if inputs is None or not isinstance(reader, _READERS):
+                steady[share.element] = False
+                continue
+            rows = inputs.movedim(-1 if isinstance(reader, nn.Linear) else 1, 0)[share.index.to(inputs.device)].flatten(1)
+            exact = (rows == rows[:, :1]).all(1)
+            if not (self.drawn and _folds(reader)):
+                exact &= ~rows.any(1)
+            steady[share.element[~exact.cpu()]] = False
+            found.append(_Told(share, rows[:, 0]))
+        return found, steady
 
     @torch.no_grad()
-    def _fold(self, constants: Iterable[_Constant]) -> int:
-        """Add to the readers' biases what the unit gives them; 1 where it gave anything but zero."""
-        folded = 0
-        for constant in constants:
-            if bool(constant.values.any()):
-                folded = 1
-                _add_to_bias(self.model.get_submodule(constant.layer), constant)
-        return folded
-
-
-def _mixes(model: nn.Module, group: UnitGroup) -> bool:
-    """Whether the units pass a norm in whose means a constant counts."""
-    return any(s.side != "parameter" and isinstance(model.get_submodule(s.layer), MIXING) for s in group.shares)
+    def _fold(self, told: Iterable[_Told], units: torch.Tensor) -> int:
+        """Add to the readers' biases what the units tell them; how many told anything but zero."""
+        spoke = torch.zeros_like(units)
+        for each in told:
+            share, loud = each.share, units[each.share.element] & (each.values != 0).cpu()
+            if bool(loud.any()):
+                spoke[share.element[loud]] = True
+                _add_to_bias(self.model.get_submodule(share.layer), share.index[loud], each.values[loud.to(each.values.device)])
+        return int(spoke.sum())
 
 
 def _folds(reader: nn.Module) -> bool:
@@ -210,11 +239,11 @@ def _folds(reader: nn.Module) -> bool:
     return not padded or getattr(reader, "padding_mode", "zeros") != "zeros"
 
 
-def _add_to_bias(reader: nn.Module, constant: _Constant) -> None:
+def _add_to_bias(reader: nn.Module, index: torch.Tensor, values: torch.Tensor) -> None:
+    """Let the bias hold what input channels `index` give, always `values`."""
     weight, bias = reader.get_parameter("weight"), reader.get_parameter("bias")
     columns = weight.flatten(2).sum(2) if weight.dim() > 2 else weight  # (out, in / groups)
-    width, height = columns.shape[1], len(columns) // int(getattr(reader, "groups", 1))
-    for position, value in zip(constant.index.tolist(), constant.values, strict=True):
-        part, column = divmod(position, width)  # in a grouped convolution, `part` is the group that reads the channel
-        rows = slice(part * height, (part + 1) * height)
-        bias[rows] += columns[rows, column] * value
+    parts, width = int(getattr(reader, "groups", 1)), columns.shape[1]
+    inputs = columns.new_zeros(parts * width)
+    inputs[index.to(inputs.device)] = values
+    bias += torch.einsum("pow,pw->po", columns.view(parts, -1, width), inputs.view(parts, width)).flatten()
