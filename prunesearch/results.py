@@ -189,6 +189,7 @@ class Job:
         known_latency: shape signature -> (ratio, iqr) measured before; equal shapes share one measurement.
         keep_to: folder that gets the pruned network (model.safetensors, architecture.json), or None.
         test: whether the test split is evaluated.
+        record_to: folder that gets the run's weights and masks epoch by epoch, or None.
         losses: whether the loss on the held-out splits is measured too.
     """
 
@@ -201,6 +202,7 @@ class Job:
     known_latency: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     keep_to: str | None = None
     test: bool = True
+    record_to: str | None = None
     losses: bool = False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,7 @@ from prunesearch.training.clock import Clock
 from prunesearch.training.course import Course, Setting, TrialFailure, shares
 from prunesearch.training.keep import keep_network
 from prunesearch.training.prepare import Prepared, find_device, prepare
+from prunesearch.training.recorder import Recorder
 from prunesearch.training.snapshots import SnapshotStore
 
 if TYPE_CHECKING:
@@ -104,12 +105,23 @@ class _Trial:
         self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock)
 
     def run(self) -> Result:
-        self.course.run()
-        finished = None
-        if self.course.session is not None:
-            with self.clock.on("cut"):
-                finished = self.course.session.finish(self.course.signed(self.course.accuracy))
-        return self._result(self.course.model, finished)
+        with self._recording() as recorder:
+            self.course.recorder = recorder
+            self.course.run()
+            finished = None
+            if self.course.session is not None:
+                with self.clock.on("cut"):
+                    finished = self.course.session.finish(self.course.signed(self.course.accuracy))
+            if recorder:
+                recorder.end(self.epochs, self.course.model, self.course.session)
+            result = self._result(self.course.model, finished)
+            if recorder:
+                recorder.close(result.measures)
+        return result
+
+    def _recording(self) -> AbstractContextManager[Recorder | None]:
+        to = self.job.record_to
+        return Recorder(to, self.prepared, self.job.policy, self.job.seed) if to else nullcontext()
 
     def failed(self, problem: Exception) -> Result:
         """The result of a trial that raised."""

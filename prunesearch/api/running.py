@@ -42,6 +42,7 @@ class Ran:
         results: one per seed.
         dense: the dense network, trained alike with the first seed.
         written: the bundle's folder, None where none was asked for.
+        recorded: the recording's folder, None where none was asked for.
     """
 
     task: str
@@ -52,6 +53,7 @@ class Ran:
     results: tuple[Result, ...]
     dense: DenseReference
     written: str | None = None
+    recorded: str | None = None
 
     @property
     def measures(self) -> Measures:
@@ -73,6 +75,7 @@ class Ran:
         }
         row |= {"confirmed": None, "seed": self.seeds[0], "digest": self.policy.digest, "policy": self.policy.to_dict()}
         row |= {"task": self.task, "device": first.device, "rescaled_from": self.rescaled_from, "written": self.written}
+        row["recorded"] = self.recorded
         row |= {"epochs": [asdict(e) for e in first.epochs], "layers": [asdict(x) for x in first.layers]}
         row["dense"] = self.dense.measures.to_dict()
         row["deviations"] = self.deviations
@@ -95,19 +98,26 @@ def run(
     device: str = "auto",
     data_dir: str | None = None,
     to: str | None = None,
+    record: str | None = None,
+    force: bool = False,
     plugin: Sequence[str] = (),
 ) -> Ran:
     """Train and prune a task's network as a policy says, and measure it against the dense one.
 
-    A policy made for other epochs is rescaled: its epochs keep their share of N.
+    A policy made for other epochs is rescaled: its epochs keep their share of N. Of several seeds the first one's network
+    is written, and recorded. `force` lets a recording be replaced; a bundle never is.
 
     Raises:
         PolicyError: the policy is not valid, or names groups that the network does not have.
         TaskError: the task does not load.
         InfeasibleError: no usable network came out, with the reason.
         EnvironmentFailure: data, device or memory is missing, or the bundle cannot be written.
-        UsageError: the bundle's folder is there already.
+        UsageError: the folder of the bundle or of the recording is there already.
     """
+    if record:
+        from prunesearch.recordings import refuse_existing as refuse_recording
+
+        refuse_recording(record, force=force)
     if to:
         from prunesearch.export.bundle import refuse_existing
 
@@ -121,12 +131,11 @@ def run(
         check_groups(scaled, info)
         dense = dense_reference(engine, scaled.epochs, seed)
         wanted = tuple(range(seed, seed + seeds))
-        jobs = [
-            Job(i, scaled, scaled.epochs, s, LatencySpec(), dense, {}, folder if i == 0 else None) for i, s in enumerate(wanted)
-        ]
+        jobs = [Job(i, scaled, scaled.epochs, s, LatencySpec(), dense) for i, s in enumerate(wanted)]
+        jobs[0] = replace(jobs[0], keep_to=folder, record_to=record)
         results = tuple(usable(engine, job) for job in jobs)
         found = Ran(ref, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
-        return replace(found, written=_bundle(found, folder, to)) if to and folder else found
+        return replace(found, written=_bundle(found, folder, to) if to and folder else None, recorded=record)
 
 
 def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:

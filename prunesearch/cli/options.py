@@ -67,6 +67,13 @@ SPELLINGS: Mapping[str, Spelling] = {
     "by": Spelling(_one_of(OBJECTIVES), ("--by",), "MEASURE"),
     "plot": Spelling(str, ("--plot",), "FILE"),
     "to": Spelling(str, ("--to",), "DIR"),
+    "record": Spelling(str, ("--record",), "DIR"),
+    "recording": Spelling(str, metavar="RECORDING"),
+    "what": Spelling(list[str], ("--what",), "network|weights|filters"),
+    "frame": Spelling(str, ("--frame",), "first|last|N"),
+    "fps": Spelling(float, ("--fps",), "N", 0.1),
+    "width": Spelling(int, ("--width",), "PIXELS", 300),
+    "full": Spelling(bool, ("--full",)),
     "force": Spelling(bool, ("--force",)),
     "port": Spelling(int, ("--port",), "N", 0),
 }

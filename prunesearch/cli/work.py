@@ -52,6 +52,9 @@ def ran(found: Ran, context: Context) -> None:
     context.talk.say(f"{versus(compared)}: {policy_words(found.policy)}")
     if found.deviations:
         context.talk.say(f"mean of {len(found.seeds)} seeds; accuracy {number(found.deviations['accuracy'])} standard deviation")
+    if found.recorded:
+        context.talk.say(f"recorded {found.policy.epochs} epochs in {found.recorded}")
+        context.talk.command(f"prunesearch animate {shlex.quote(found.recorded)} --to network.gif", "watch it being pruned")
     if found.written:
         context.talk.say(f"wrote {found.written}")
         _bundle(found.written, context)

@@ -37,6 +37,7 @@ from prunesearch.pruning.masks import apply_masks, build_masks, masked_count
 from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.scoring import Selector, seed_of
 from prunesearch.pruning.shrinking import can_hand_over, can_shrink, shrink
+from prunesearch.pruning.structure import Group
 from prunesearch.results import LayerRow
 from prunesearch.schedules import Decision, Order, make_schedule
 
@@ -149,6 +150,19 @@ class PruningSession:
         Of a free order (one_shot): what was zeroed last, at the start of the epoch or for measuring.
         """
         return self._sparsity
+
+    @property
+    def chosen(self) -> tuple[Group, ...]:
+        """The groups that the policy prunes."""
+        return self._chosen
+
+    @property
+    def gone(self) -> Mapping[str, torch.Tensor]:
+        """Which elements of each group are gone now, (n,) bool, in the numbering of the dense network.
+
+        Of a free order (one_shot): what was zeroed last; while it is measured, what is zeroed for that.
+        """
+        return self._gone
 
     def needs_network(self, epoch: int, accuracy: float | None = None) -> bool:
         """Whether `before_epoch` with the same arguments will look at the network or change it; nothing happens here."""

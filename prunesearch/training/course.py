@@ -23,6 +23,7 @@ from prunesearch.training.learning_rate import Recipe, Segment
 from prunesearch.training.loop import Loop, train_epoch
 from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared
+from prunesearch.training.recorder import Recorder
 from prunesearch.training.snapshots import SnapshotStore
 from prunesearch.training.stage_key import root_key
 from prunesearch.training.stages import StageLost, Stages
@@ -61,6 +62,7 @@ class Course:
         epochs: to train.
         seed: of everything that is drawn.
         clock: is told what the time is spent on.
+        recorder: is shown the network before the first step and after every epoch, those of others' stages among them.
     """
 
     setting: Setting
@@ -69,6 +71,7 @@ class Course:
     seed: int
     clock: Clock
     rows: list[EpochRow] = field(default_factory=list)
+    recorder: Recorder | None = None
     model: nn.Module = field(init=False)
     session: PruningSession | None = field(init=False, default=None)
     accuracy: float | None = field(init=False, default=None)
@@ -120,6 +123,8 @@ class Course:
         optimizer = make_optimizer(prepared.task, self.model)
         self.accuracy = self.measured(prepared.splits.val) if prepared.state is not None else None
         self.session = self._session(optimizer)
+        if self.recorder:
+            self.recorder.begin(self.model)
         stages = self._stages(optimizer, snapshots, strict=strict)
         loop, segment = self._loop(optimizer), Segment(0, self.epochs)
         for epoch in range(self.epochs):
@@ -131,7 +136,16 @@ class Course:
             row = stages.go_on(order, rates) or self._trained(stages, loop, epoch, rates, began)
             self.accuracy = row.accuracy
             self.rows.append(row)
+            self._record(stages, row)
         stages.catch_up()
+
+    def _record(self, stages: Stages, row: EpochRow) -> None:
+        """Show the recorder the network as it was measured; of an epoch that others trained, it is their snapshot."""
+        if self.recorder is None:
+            return
+        stages.catch_up()
+        with self.session.measuring() if self.session else nullcontext():
+            self.recorder.epoch(row, self.model, self.session)
 
     def _started(self, stages: Stages, epoch: int) -> EpochStart | None:
         """What the session does before an epoch; the network is brought up to date only where it looks at it."""
