@@ -1,8 +1,8 @@
 """`Sensitivity`: what a network loses when one of its groups alone is pruned, group by group; a file that seeds a search.
 
-The analysis is that of Han et al. 2015 (NIPS, "Learning both weights and connections") for single weights and of Li et
-al. 2016 (arXiv 1608.08710, "Pruning filters for efficient ConvNets") for filters: every group is pruned alone, to a list of ratios, and
-the accuracy on the validation split says how much of it can go.
+The analysis is that of Han et al. 2015 ("Learning both weights and connections for efficient neural networks") for single
+weights and of Li et al. 2016 ("Pruning filters for efficient ConvNets") for filters: every group is pruned alone, to a list of
+ratios, and the accuracy on the validation split says how much of it can go.
 """
 
 from __future__ import annotations
@@ -165,8 +165,8 @@ class Sensitivity(BaseModel):
     def check_task(self, info: TaskInfo, seed: int) -> None:
         """Refuse a task that is not the one it was measured on.
 
-        The digest covers initial values, which differ with the seed, so it is compared where the seeds are equal; the
-        groups always.
+        The digest covers initial values, which differ with the seed, so it is compared where the seeds are equal, and
+        never with an engine that only pretends; the groups always are.
 
         Args:
             info: the task.
@@ -184,7 +184,7 @@ class Sensitivity(BaseModel):
                 problems.append(f"{info.name} prunes no {curve.kind} group '{curve.group}'; {did_you_mean(curve.group, names)}")
             elif there.size != curve.size:
                 problems.append(f"group '{curve.group}' has {there.size:,} {curve.kind}s here, {curve.size:,} in the file")
-        if not problems and seed == self.seed and info.digest != self.digest:
+        if not problems and seed == self.seed and info.device != "fake" and info.digest != self.digest:
             problems.append(f"data, network or recipe of {info.name} are not those of the file ({info.digest}, {self.digest})")
         if problems:
             hint = f"measure this one: prunesearch sensitivity --task {info.name} --to FILE"

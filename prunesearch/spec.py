@@ -16,6 +16,7 @@ from prunesearch.errors import StudyError, bulleted, did_you_mean
 from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.policy import problems_of
 from prunesearch.results import OBJECTIVES, LatencySpec
+from prunesearch.sensitivity import Sensitivity, read
 
 SAMPLERS = ("tpe", "tpe_multivariate", "random", "nsga2", "gp")
 _CONSTRAINT = re.compile(r"^\s*(<=|>=)\s*(?:(dense)\s*(?:([-+*])\s*)?)?((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*$")
@@ -239,6 +240,9 @@ class StudySpec(BaseModel):
         None, description="whether a stage of the network shares one ratio; default: when they are many"
     )
     start: tuple[dict[str, Any], ...] = Field((), description="policies that are tried first")
+    sensitivity: Annotated[Sensitivity | None, BeforeValidator(read)] = Field(
+        None, description="file of 'prunesearch sensitivity --to': policies to try first, and ranges of ratios, are made from it"
+    )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1")
     engine: Literal["process", "serial", "fake"] = Field("process", description="who runs trials")
     workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
@@ -276,6 +280,8 @@ class StudySpec(BaseModel):
         given = yamlfile.load(path, StudyError)
         if isinstance(given, Mapping):
             given = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", Path(path).stem), **given}
+            if isinstance(given.get("sensitivity"), str):  # told from the study file
+                given["sensitivity"] = Path(path).parent / given["sensitivity"]
         return cls.parse(given, str(path))
 
     @classmethod

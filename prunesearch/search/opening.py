@@ -130,6 +130,8 @@ def refuse_changes(old: StudySpec, new: StudySpec) -> None:
 def _compared(spec: StudySpec) -> dict[str, Any]:
     """What has to stay, flat: one entry per field of the space."""
     plain = {key: value for key, value in json.loads(json.dumps(spec.to_dict())).items() if key not in MAY_CHANGE}
+    if spec.sensitivity:
+        plain["sensitivity"] = spec.sensitivity.short
     for part in ("space", "constraints", "latency"):
         plain |= {f"{part}.{key}": value for key, value in _flat(plain.pop(part, {}))}
     return plain

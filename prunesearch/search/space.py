@@ -10,15 +10,16 @@ drawn before (`converge_over` up to N - 1 - E).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from prunesearch import rules
 from prunesearch.errors import StudyError, bulleted
 from prunesearch.policy import Policy
-from prunesearch.results import TaskInfo
+from prunesearch.results import GroupInfo, TaskInfo
 from prunesearch.search.branches import WORDS, Branch, unrolled
+from prunesearch.search.narrowing import narrowed
 from prunesearch.search.ranges import Interval, Options, Ranges, check_whole, unique
 from prunesearch.search.ratios import Wanted, globs_of, known_ratios, pruned_groups, ratio_keys, stray_keys, wanted_of
 from prunesearch.search.sources import Defaults, Known, Source, Suggested
@@ -89,13 +90,16 @@ class SearchSpace:
             epochs: N; that of the study, or else of the task, when left out.
 
         Raises:
-            StudyError: a group is unknown, a whole number is not, or no policy is allowed at all.
+            StudyError: a group is unknown, a whole number is not, the sensitivity is another task's, or no policy is
+                allowed at all.
         """
         check_whole(spec.space)
+        if spec.sensitivity:
+            spec.sensitivity.check_task(info, spec.seed)
         wanted = wanted_of(spec, info)
         n = next(e for e in (epochs, spec.epochs, info.epochs) if e is not None)
         ranges = Ranges({k: r for k, r in spec.space.items() if not k.startswith("ratio.")}, info, n)
-        ratios = {g: ratio_keys(pruned_groups(info, g, wanted), wanted) for g in info.granularities}
+        ratios = {g: _ratios(spec, pruned_groups(info, g, wanted), wanted) for g in info.granularities}
         branches, reasons = unrolled(ranges, tuple(g for g in ratios if ratios[g]))
         if not branches:
             raise StudyError(f"the space allows no policy: {bulleted(reasons)}", "widen the space of the study")
@@ -105,6 +109,10 @@ class SearchSpace:
     def epochs(self) -> int:
         """N."""
         return self.ranges.epochs
+
+    def groups(self, granularity: str) -> tuple[GroupInfo, ...]:
+        """The groups that a granularity prunes under the study's `spare` and `only`."""
+        return pruned_groups(self.ranges.info, granularity, self.wanted)
 
     def suggest(self, trial: BaseTrial) -> Policy:
         """The policy that a trial's parameters mean; parameters that it does not have yet are drawn."""
@@ -129,11 +137,11 @@ class SearchSpace:
 
     def _strange_names(self, policy: Policy) -> list[str]:
         """What is wrong with the groups that a policy names."""
-        info, problems = self.ranges.info, []
-        for name, globs in globs_of(info, policy.granularity, self.wanted).items():
+        problems = []
+        for name, globs in globs_of(self.ranges.info, policy.granularity, self.wanted).items():
             if set(getattr(policy, name)) != set(globs):
                 problems.append(f"{name}: the space has only {list(globs)}, got {list(getattr(policy, name))}")
-        return problems + stray_keys(policy.ratio or {}, pruned_groups(info, policy.granularity, self.wanted))
+        return problems + stray_keys(policy.ratio or {}, self.groups(policy.granularity))
 
     def params(self, policy: Policy) -> dict[str, Any]:
         """The Optuna parameters that `suggest` turns into `policy`, or into one that equals it in another form.
@@ -172,8 +180,7 @@ class SearchSpace:
         if equal and policy.criterion not in options:
             values["criterion"] = equal[0]
         if policy.ratio is not None:
-            groups = pruned_groups(self.ranges.info, policy.granularity, self.wanted)
-            values |= known_ratios(policy.ratio, groups, self.ratios.get(policy.granularity, {}))
+            values |= known_ratios(policy.ratio, self.groups(policy.granularity), self.ratios.get(policy.granularity, {}))
         return values
 
     def _same_criterion(self, word: str, policy: Policy) -> bool:
@@ -222,6 +229,12 @@ class SearchSpace:
         if len(found.choices) == 1:
             return float(source.only(label, found.choices[0]))
         return float(source.word(label, label, found.choices))
+
+
+def _ratios(spec: StudySpec, groups: Sequence[GroupInfo], wanted: Wanted) -> dict[str, Range]:
+    """The keys of a granularity's ratios with their ranges."""
+    keys = ratio_keys(groups, wanted)
+    return narrowed(keys, groups, wanted.ranges, spec.sensitivity) if spec.sensitivity else keys
 
 
 def branched(name: str, chosen: Branch) -> str:
