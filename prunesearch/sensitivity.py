@@ -150,17 +150,15 @@ class Sensitivity(BaseModel):
         """The curve of a group, None where it was not measured."""
         return next((c for c in self.groups if (c.group, c.kind) == (group.name, group.kind)), None)
 
-    def tolerated(self, group: GroupInfo, drop: float) -> float | None:
-        """The largest ratio that was tried at which a group alone, like at all ratios below, loses at most `drop`.
+    def within(self, curve: GroupCurve, drop: float) -> float:
+        """The largest ratio that was tried at which a group alone, like at all ratios below, loses at most `drop`; else 0."""
+        found = [r for r, worst in zip(self.ratios, curve.envelope, strict=True) if worst <= drop + 1e-12]
+        return max(found, default=0.0)
 
-        Returns:
-            0 where it loses more at the smallest ratio already; None where it was not measured.
-        """
+    def tolerated(self, group: GroupInfo, drop: float) -> float | None:
+        """How far a group may go within `drop`, as in `within`; None where it was not measured."""
         curve = self.curve(group)
-        if curve is None:
-            return None
-        within = [r for r, worst in zip(self.ratios, curve.envelope, strict=True) if worst <= drop + 1e-12]
-        return max(within, default=0.0)
+        return None if curve is None else self.within(curve, drop)
 
     def check_task(self, info: TaskInfo, seed: int) -> None:
         """Refuse a task that is not the one it was measured on.

@@ -5,7 +5,7 @@ Trials that are not on the front stay visible, small; infeasible ones are greyed
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 Standing = Literal["front", "dominated", "infeasible"]
+GRID: Mapping[str, Any] = {"gridcolor": "#e6e8ec", "zeroline": False, "linecolor": "#9aa0a6", "ticks": "outside"}
+"""How axes look."""
+LOOK: Mapping[str, Any] = {
+    "template": None,
+    "plot_bgcolor": "#ffffff",
+    "paper_bgcolor": "#ffffff",
+    "font": {"family": "Roboto, Helvetica, Arial, sans-serif", "size": 12, "color": "#22262b"},
+    "hoverlabel": {"align": "left"},
+}
+"""How every figure looks."""
 LOOKS = {"dominated": ("circle", 7, "#b8c4d6"), "infeasible": ("x", 6, "#c9c9c9")}
 """Symbol, size and colour of what is not on the front."""
 
@@ -66,7 +76,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
         if target.suffix == ".html":
             figure.write_html(target, include_plotlyjs=True)
         else:
-            figure.write_image(target, width=900, height=560, scale=2)
+            figure.write_image(target, width=figure.layout.width or 900, height=figure.layout.height or 560, scale=2)
     except OSError as error:
         reason = error.strerror or str(error)
         raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that exists") from None
@@ -122,16 +132,11 @@ def _hover(point: Point, dense: Measures | None) -> str:
 
 
 def _layout(title: str, metric: str) -> dict[str, Any]:
-    grid = {"gridcolor": "#e6e8ec", "zeroline": False, "linecolor": "#9aa0a6", "ticks": "outside"}
     return {
-        "template": None,
+        **LOOK,
         "title": {"text": title, "x": 0.02, "font": {"size": 15}},
-        "xaxis": {"title": {"text": "parameters to store (log scale)"}, "type": "log", "dtick": "D2", **grid},
-        "yaxis": {"title": {"text": f"{metric} (validation)"}, **grid},
+        "xaxis": {"title": {"text": "parameters to store (log scale)"}, "type": "log", "dtick": "D2", **GRID},
+        "yaxis": {"title": {"text": f"{metric} (validation)"}, **GRID},
         "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"},
         "margin": {"l": 70, "r": 20, "t": 80, "b": 60},
-        "plot_bgcolor": "#ffffff",
-        "paper_bgcolor": "#ffffff",
-        "font": {"family": "Roboto, Helvetica, Arial, sans-serif", "size": 12, "color": "#22262b"},
-        "hoverlabel": {"align": "left"},
     }
