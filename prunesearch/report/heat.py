@@ -14,8 +14,8 @@ from prunesearch.sensitivity import GroupCurve, Sensitivity
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Heatmap, Scatter
 
-LOST = ((0.0, "#ffffff"), (0.05, "#fde8c8"), (0.25, "#f7a35c"), (0.6, "#d13b2e"), (1.0, "#6b0f1a"))
-"""Share of the scale -> colour: nothing lost is white."""
+LOST = ((0.0, "#f1f3f6"), (0.05, "#fde8c8"), (0.25, "#f7a35c"), (0.6, "#d13b2e"), (1.0, "#6b0f1a"))
+"""Share of the scale -> colour: nothing lost is grey."""
 WORST = 20.0
 """Points at which the colours end: a network that has lost so much is of no use, whatever more it loses."""
 ROW, HEAD, LEAST = 30, 130, 250
@@ -34,9 +34,15 @@ def sensitivity_csv(found: Sensitivity) -> Table:
     """One row per group and ratio."""
     rows = [
         {
-            **{"group": curve.group, "kind": curve.kind, "size": curve.size, "ratio": ratio, "drop": curve.drops[i]},
-            **{found.metric: metric_at(found, curve.drops[i]), "deviation": curve.deviations[i] if curve.deviations else None},
-            **{"params": curve.params[i] if curve.params else None, "seeds": len(found.seeds)},
+            "group": curve.group,
+            "kind": curve.kind,
+            "size": curve.size,
+            "ratio": ratio,
+            "drop": curve.drops[i],
+            found.metric: metric_at(found, curve.drops[i]),
+            "deviation": curve.deviations[i] if curve.deviations else None,
+            "params": curve.params[i] if curve.params else None,
+            "seeds": len(found.seeds),
         }
         for curve in found.groups
         for i, ratio in enumerate(found.ratios)
@@ -74,8 +80,10 @@ def sensitivity_figure(found: Sensitivity) -> Figure:
         figure.add_trace(_heat(part, found), row=row, col=1)
         for trace in _lines(part, found, row):
             figure.add_trace(trace, row=row, col=2)
-    figure.update_layout(_layout(found, shown, sum(heights)))
-    figure.update_xaxes(title_text="removed from the group", tickformat=".0%", **GRID)
+        top = figure.get_subplot(row, 2).yaxis.domain[1]
+        figure.update_layout({_legend(row): {"x": 1.01, "y": top, "yanchor": "top", "font": {"size": 11}}})
+    figure.update_layout(_layout(found, sum(heights) + HEAD * len(shown) - 20))
+    figure.update_xaxes(title={"text": "removed from the group", "standoff": 8, "font": {"size": 12}}, tickformat=".0%", **GRID)
     figure.update_yaxes(**GRID)
     figure.update_yaxes(autorange="reversed", showgrid=False, col=1)
     figure.update_xaxes(showgrid=False, type="category", col=1)
@@ -108,7 +116,7 @@ def _lines(part: Sequence[GroupCurve], found: Sensitivity, row: int) -> list[Sca
     from plotly.colors import sample_colorscale
     from plotly.graph_objects import Scatter
 
-    legend = {"legend": "legend" if row == 1 else f"legend{row}"}
+    legend = {"legend": _legend(row)}
     colors = sample_colorscale("Turbo", [(i + 0.5) / len(part) for i in range(len(part))])
     x = [0.0, *found.ratios]
     dense = Scatter(
@@ -129,22 +137,22 @@ def _lines(part: Sequence[GroupCurve], found: Sensitivity, row: int) -> list[Sca
     ] + [dense]
 
 
-def _layout(found: Sensitivity, shown: Sequence[Sequence[GroupCurve]], height: int) -> dict[str, Any]:
+def _layout(found: Sensitivity, height: int) -> dict[str, Any]:
     after = "not trained afterwards" if not found.retrain else f"{found.retrain} epochs of training afterwards"
     seeds = "" if len(found.seeds) == 1 else f", mean of {len(found.seeds)} seeds"
     title = f"{found.task}: one group pruned at a time by {found.criterion}, {after} (validation{seeds})"
-    legends = {
-        "legend" if i == 0 else f"legend{i + 1}": {"x": 1.01, "y": 1 - i / len(shown), "yanchor": "top", "font": {"size": 11}}
-        for i in range(len(shown))
-    }
     return {
         **LOOK,
-        **legends,
         "title": {"text": title, "x": 0.02, "font": {"size": 15}},
         "width": 1100,
-        "height": height + HEAD * len(shown) - 20,
+        "height": height,
         "margin": {"l": 90, "r": 120, "t": 80, "b": 60},
     }
+
+
+def _legend(row: int) -> str:
+    """What plotly calls the legend of a row."""
+    return "legend" if row == 1 else f"legend{row}"
 
 
 def _what(part: Sequence[GroupCurve]) -> str:
