@@ -120,6 +120,7 @@ class TaskInfo:
         input_shape: shape of one example.
         device: where trials run, such as "cpu" or "cuda:0 NVIDIA H200".
         norms: whether the model has norm layers behind prunable units (criterion bn_scale).
+        shares: whether its trials can share epochs: data in memory, and no loop or evaluation of the user's own.
     """
 
     name: str
@@ -136,6 +137,7 @@ class TaskInfo:
     input_shape: tuple[int, ...]
     device: str
     norms: bool = False
+    shares: bool = True
 
     @property
     def granularities(self) -> tuple[str, ...]:
@@ -191,6 +193,7 @@ class Job:
         test: whether the test split is evaluated.
         record_to: folder that gets the run's weights and masks epoch by epoch, or None.
         losses: whether the loss on the held-out splits is measured too.
+        ahead: run for the stages that it leaves to others; nobody reads its result.
     """
 
     number: int
@@ -204,6 +207,7 @@ class Job:
     test: bool = True
     record_to: str | None = None
     losses: bool = False
+    ahead: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from prunesearch.pruning.structure import WeightGroup
 from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result, TaskInfo
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.clock import Clock
-from prunesearch.training.course import Course, Setting, TrialFailure, shares
+from prunesearch.training.course import Course, Setting, TrialFailure
 from prunesearch.training.keep import keep_network
 from prunesearch.training.prepare import Prepared, find_device, prepare
 from prunesearch.training.recorder import Recorder
@@ -59,7 +59,7 @@ class TrialRunner:
         with _one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
-        if snapshots and not shares(self._prepared):
+        if snapshots and not self._prepared.info.shares:
             log.warning("epochs are not shared between trials: the task brings its own loader, loop or evaluation")
         self._setting = Setting(self._prepared, lane.checkpoint if lane else _nothing, snapshots, spec.plugins)
         self._lane = lane
@@ -102,7 +102,7 @@ class _Trial:
 
     def __post_init__(self) -> None:
         self.clock = Clock(self._waited)
-        self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock)
+        self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock, self.job.ahead)
 
     def run(self) -> Result:
         with self._recording() as recorder:

@@ -14,9 +14,10 @@ from prunesearch.api.checking import resolved, workers_of
 from prunesearch.api.choosing import stored_front
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import data_folder, stage_settings, store_url
+from prunesearch.api.settings import arrays_folder, data_folder, stage_settings, store_url
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.front import Front
+from prunesearch.sensitivity import Sensitivity
 from prunesearch.spec import StudySpec
 from prunesearch.tasks import Task
 from prunesearch.tasks.reference import parse_reference
@@ -42,6 +43,7 @@ def search(
     engine: str | None = None,
     device: str | None = None,
     sampler: str | None = None,
+    sensitivity: str | Path | Sensitivity | None = None,
     store: str | None = None,
     data_dir: str | None = None,
     keep: Literal["front", "all", "none"] = "front",
@@ -70,15 +72,20 @@ def search(
 
     load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
+    given |= {"sensitivity": sensitivity}
     given |= {"name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
     spec, own = _asked(study, task, given, store)
     stages = stage_settings(stage_budget)
-    how = EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, spec.workers, data_folder(data_dir), tuple(plugin), *stages)
+    own_data, arrays = data_folder(data_dir), arrays_folder()
+    how = EngineSpec(
+        spec.task, spec.epochs, spec.seed, spec.device, spec.workers, own_data, tuple(plugin), *stages, arrays=arrays
+    )
     kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
         if listener:
             _tell_known(opened, spec.name, listener)
-        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept)
+        shared = stages[0] is not None and spec.engine != "fake"
+        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept, shared=shared)
     return found.front
 
 

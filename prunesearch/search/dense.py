@@ -1,16 +1,21 @@
-"""The dense reference: measured once per study, before anything else."""
+"""The dense reference: measured once per study, before anything else.
+
+No trial can begin before it is there, and one worker trains it. Where epochs are shared the others meanwhile train the
+first policies to start from, for nothing but their stages: the trials that come later find their epochs trained.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import perf_counter
 
 from prunesearch.engines.base import Engine
 from prunesearch.errors import EnvironmentFailure, TaskError
-from prunesearch.results import DenseReference, Result
+from prunesearch.results import DenseReference, Job, Result
 from prunesearch.search import events
 from prunesearch.search.events import Listener
 from prunesearch.search.judge import unusable
-from prunesearch.search.planner import dense_job
+from prunesearch.search.planner import DENSE_JOB, dense_job
 from prunesearch.search.signals import StopFlag
 from prunesearch.spec import StudySpec
 from prunesearch.store import Store
@@ -20,9 +25,18 @@ _ELSEWHERE = ("out of memory", "CUDA", "died", "killed")
 
 
 def dense_reference(
-    spec: StudySpec, store: Store, engine: Engine, epochs: int, flag: StopFlag, emit: Listener
+    spec: StudySpec, store: Store, engine: Engine, epochs: int, flag: StopFlag, emit: Listener, ahead: Sequence[Job] = ()
 ) -> tuple[DenseReference, float]:
     """The dense reference of a study, from the store or measured now, and the seconds that measuring took.
+
+    Args:
+        spec: the study.
+        store: open for writing.
+        engine: who measures it.
+        epochs: N.
+        flag: says when to stop.
+        emit: is told.
+        ahead: jobs that the engine also gets; what comes of them is not waited for.
 
     Raises:
         TaskError: the dense network could not be trained or gave no usable figures.
@@ -35,7 +49,7 @@ def dense_reference(
         return known.dense, 0.0
     emit(events.DenseStarted())
     began = perf_counter()
-    dense = _reference(_measured(spec, engine, epochs, flag), spec)
+    dense = _reference(_measured(spec, engine, epochs, flag, ahead), spec)
     seconds = perf_counter() - began
     known = store.study(spec.name)
     if known.dense is not None:  # another driver was faster, and all latencies refer to one dense network
@@ -46,12 +60,13 @@ def dense_reference(
     return dense, seconds
 
 
-def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag) -> Result:
-    lost = ""
+def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahead: Sequence[Job]) -> Result:
+    lost, waiting = "", tuple(ahead)
     for _ in range(_LOSSES):
-        engine.submit(dense_job(epochs, spec.seed, spec.latency))
-        outcome = None
-        while outcome is None:
+        for job in (dense_job(epochs, spec.seed, spec.latency), *waiting):
+            engine.submit(job)
+        outcome, waiting = None, ()
+        while outcome is None or outcome.job.number != DENSE_JOB:
             with flag.interruptible():
                 outcome = engine.next(timeout=1.0)
         if outcome.result is not None:

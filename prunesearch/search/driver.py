@@ -17,7 +17,7 @@ from typing import Any
 from prunesearch.engines.base import Engine
 from prunesearch.errors import StudyError
 from prunesearch.front import Front, directions_of
-from prunesearch.results import DenseReference, TaskInfo
+from prunesearch.results import DenseReference, Job, TaskInfo
 from prunesearch.search import events
 from prunesearch.search import steps as d
 from prunesearch.search.decide import State, decide
@@ -31,7 +31,7 @@ from prunesearch.search.opening import Opened, find, open_study, resolved, total
 from prunesearch.search.outbox import PATIENCE, Outbox
 from prunesearch.search.outcome import SearchOutcome, Stopwatch, nothing_feasible
 from prunesearch.search.performer import Performer
-from prunesearch.search.planner import Planner
+from prunesearch.search.planner import Planner, ahead_jobs
 from prunesearch.search.recorder import ENDED, Recorder, Study, deliver
 from prunesearch.search.sampler import WARNINGS
 from prunesearch.search.signals import Interrupted, StopFlag
@@ -53,6 +53,7 @@ def run_search(
     artifacts: str | Path | None = None,
     home: str | Path | None = None,
     patience: float = PATIENCE,
+    shared: bool = False,
 ) -> SearchOutcome:
     """Search until the study has its trials, its time is over, or somebody stops it. The same call goes on later.
 
@@ -66,6 +67,7 @@ def run_search(
         artifacts: folder for them, one folder per study and trial; None keeps none.
         home: PRUNESEARCH_HOME, where results wait for a database that is away.
         patience: seconds for which the database may be away before the search gives up.
+        shared: whether the engine's trials share epochs.
 
     Raises:
         StudyError: the study's definition or task is not what is stored, or its space or start policies are not valid.
@@ -76,7 +78,7 @@ def run_search(
     """
     emit = listener or deaf
     outbox = Outbox(_home(home), store.url, lambda text: emit(events.Warned(text)), patience)
-    search = _Search(spec, store, engine, more, emit, outbox)
+    search = _Search(spec, store, engine, more, emit, outbox, shared=shared)
     folder = None if artifacts is None or keep == "none" else Path(artifacts) / spec.name
     with StopFlag() as flag:
         return search.finished() or search.begin(flag, keep, folder)
@@ -89,8 +91,11 @@ def _home(home: str | Path | None) -> Path:
 class _Search:
     """One call of `run_search`."""
 
-    def __init__(self, spec: StudySpec, store: Store, engine: Engine, more: int | None, emit: Listener, outbox: Outbox) -> None:
+    def __init__(
+        self, spec: StudySpec, store: Store, engine: Engine, more: int | None, emit: Listener, outbox: Outbox, *, shared: bool
+    ) -> None:
         self._given, self._store, self._engine, self._emit, self._outbox = spec, store, engine, emit, outbox
+        self._shared = shared
         self._watch = Stopwatch()
         self._record = find(store, spec.name)
         self._total = total_of(spec, self._record, more)
@@ -131,7 +136,8 @@ class _Search:
         self._greet(opened)
         self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
         try:
-            dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit)
+            ahead = self._ahead(opened)
+            dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
         except Interrupted:
             return self._outcome(info, None, flag.reason)
         self._watch.dense(seconds)
@@ -144,6 +150,12 @@ class _Search:
         stopped = self._drive(performer, state, flag, memory)
         memory.note_run({"stopped": stopped, **self._times()})
         return self._outcome(info, dense, stopped)
+
+    def _ahead(self, opened: Opened) -> tuple[Job, ...]:
+        """What the slots do that the dense reference leaves idle."""
+        if not self._shared or not opened.info.shares or opened.info.weights_given:
+            return ()
+        return ahead_jobs([located.policy for located in opened.starts[: self._engine.slots - 1]], opened.spec.seed)
 
     def _greet(self, opened: Opened) -> None:
         spec, info = opened.spec, opened.info

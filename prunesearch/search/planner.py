@@ -6,7 +6,7 @@ This is the one place that knows what trials have in common, so sharing more of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
@@ -84,9 +84,18 @@ class Planner:
         return replace(result, measures=replace(result.measures, latency_ms=found[0] * dense_ms)), learnt
 
 
+DENSE_JOB = -1
+"""The number of the dense reference's job; those that run ahead of the trials have the numbers below it."""
+
+
 def dense_job(epochs: int, seed: int, latency: LatencySpec) -> Job:
     """The job of the dense reference."""
-    return Job(number=-1, policy=None, epochs=epochs, seed=seed, latency=latency)
+    return Job(number=DENSE_JOB, policy=None, epochs=epochs, seed=seed, latency=latency)
+
+
+def ahead_jobs(policies: Sequence[Policy], seed: int) -> tuple[Job, ...]:
+    """Jobs that train these policies' epochs before their trials are asked for them."""
+    return tuple(Job(DENSE_JOB - 1 - i, p, p.epochs, seed, test=False, ahead=True) for i, p in enumerate(policies))
 
 
 def trial_folder(folder: Path, number: int) -> Path:

@@ -18,7 +18,7 @@ from prunesearch.policy import Policy
 from prunesearch.pruning.session import EpochStart, PruningSession
 from prunesearch.results import EpochRow
 from prunesearch.training.clock import Clock
-from prunesearch.training.data import Batches, Resident
+from prunesearch.training.data import Batches
 from prunesearch.training.learning_rate import Recipe, Segment
 from prunesearch.training.loop import Loop, train_epoch
 from prunesearch.training.optimizers import make_optimizer
@@ -63,6 +63,7 @@ class Course:
         seed: of everything that is drawn.
         clock: is told what the time is spent on.
         recorder: is shown the network before the first step and after every epoch, those of others' stages among them.
+        ahead: it is run for the stages that it leaves to others.
     """
 
     setting: Setting
@@ -70,6 +71,7 @@ class Course:
     epochs: int
     seed: int
     clock: Clock
+    ahead: bool = False
     rows: list[EpochRow] = field(default_factory=list)
     recorder: Recorder | None = None
     model: nn.Module = field(init=False)
@@ -82,7 +84,7 @@ class Course:
         Raises:
             TrialFailure: loss or metric is not a number.
         """
-        snapshots = self.setting.snapshots if shares(self._prepared) else None
+        snapshots = self.setting.snapshots if self._prepared.info.shares else None
         for attempt in range(self.epochs + 1 if snapshots else 0):
             try:
                 return self._go(snapshots, strict=attempt > 0)
@@ -199,7 +201,7 @@ class Course:
         prepared = self._prepared
         mode = f"float32 channels_last={prepared.channels_last} shrink"
         key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
-        return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict)
+        return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict, self.ahead)
 
     def _loop(self, optimizer: Optimizer) -> Loop:
         return Loop(
@@ -212,15 +214,6 @@ class Course:
             between=self.setting.between,
             own=self._prepared.task.train_epoch,
         )
-
-
-def shares(prepared: Prepared) -> bool:
-    """Whether epochs of the task may be shared: its data is resident and its loop is ours.
-
-    What a user's own loader or loop keeps between epochs is not in a snapshot.
-    """
-    own = prepared.task.train_epoch is not None or prepared.task.evaluate is not None
-    return not own and isinstance(prepared.splits.train, Resident)
 
 
 def _next_segment(segment: Segment, start: EpochStart | None, epoch: int, optimizer: Optimizer) -> Segment:

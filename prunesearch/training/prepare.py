@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.measure.params import count_dense, count_macs
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.results import TaskInfo
+from prunesearch.tasks.cache import ArrayCache
 from prunesearch.tasks.digest import task_digest
 from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Loss
@@ -62,7 +64,9 @@ class Prepared:
         return _network(self.task, self.state, seed, self.device, self.channels_last)
 
 
-def prepare(task: Task, ref: str, *, seed: int, device: torch.device, epochs: int | None = None) -> Prepared:
+def prepare(
+    task: Task, ref: str, *, seed: int, device: torch.device, epochs: int | None = None, cache: str | Path | None = None
+) -> Prepared:
     """Load, check and place everything.
 
     Args:
@@ -71,6 +75,7 @@ def prepare(task: Task, ref: str, *, seed: int, device: torch.device, epochs: in
         seed: of the splits and of the dense network's initial values.
         device: where trials run.
         epochs: in place of the task's.
+        cache: folder of arrays that all processes of the host share; None: this process has its own.
 
     Raises:
         TaskError: network, data, loss or weights do not fit together.
@@ -80,7 +85,9 @@ def prepare(task: Task, ref: str, *, seed: int, device: torch.device, epochs: in
     plain = _network(task, state, seed, torch.device("cpu"), channels_last=False)
     channels_last = _wants_channels_last(task, plain)
     how = Handling(task.batch_size, device, channels_last, task.normalize, task.augment)
-    sources = raw_splits(task, seed)
+    kept = ArrayCache(Path(cache) if cache and device.type == "cpu" else None)
+    sources = kept.held(f"{ref} seed {seed}", raw_splits(task, seed, kept))
+    task = replace(task, **sources)  # so that nothing else holds on to what the task was made with
     splits = make_splits(sources, how)
     example = _example(task, splits, how)
     dense = _placed(copy.deepcopy(plain), device, channels_last).eval()
@@ -103,6 +110,7 @@ def prepare(task: Task, ref: str, *, seed: int, device: torch.device, epochs: in
         input_shape=tuple(example.shape[1:]),
         device=device_name(device),
         norms=groups.norms,
+        shares=_shares(task, splits),
     )
     chance = _chance(splits, classes) if task.metric == "accuracy" and classes and task.evaluate is None else None
     return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info)
@@ -221,6 +229,11 @@ def _chance(splits: Splits, classes: int) -> float:
     if not isinstance(splits.val, Resident) or splits.val.targets.is_floating_point():
         return 1 / classes
     return int(splits.val.targets.flatten().long().bincount().max()) / splits.val.targets.numel()
+
+
+def _shares(task: Task, splits: Splits) -> bool:
+    """Whether epochs may be shared: what a user's own loader or loop keeps between epochs is not in a snapshot."""
+    return task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
 
 
 def _line(problem: Exception) -> str:

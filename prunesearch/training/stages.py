@@ -41,6 +41,7 @@ class Stages:
         optimizer: the one that trains it.
         between: called while waiting for another process.
         strict: count a stage as known only where its tensors are there too.
+        ahead: nobody counts the epochs of this trial; who takes such an epoch first counts it as trained by itself.
     """
 
     store: SnapshotStore | None
@@ -50,6 +51,7 @@ class Stages:
     optimizer: Optimizer
     between: Callable[[], None]
     strict: bool = False
+    ahead: bool = False
     _behind: bool = field(default=False, init=False)
     _pruned: bool = field(default=False, init=False)
     _standing: str = field(default="", init=False)
@@ -101,7 +103,7 @@ class Stages:
             log.warning("epochs are not shared: %s", problem)
             self.store = None
             return
-        self.store.put(self.key, tensors, {"row": asdict(row), "dense": not self._pruned})
+        self.store.put(self.key, tensors, {"row": asdict(row), "dense": not self._pruned, "ahead": self.ahead})
 
     def _known(self) -> EpochRow | None:
         if self.store is None or (self.strict and not self.store.has(self.key)):
@@ -110,4 +112,7 @@ class Stages:
         if facts is None:
             return None
         self._behind, self._standing = True, self.key
-        return replace(EpochRow(**facts["row"]), shared=True)
+        counts = facts.get("ahead", False) and not self.ahead
+        if counts:
+            self.store.amend(self.key, {**facts, "ahead": False})
+        return replace(EpochRow(**facts["row"]), shared=not counts)

@@ -98,3 +98,23 @@ def test_all_that_is_wrong_with_all_of_them_is_told() -> None:
     assert "start[3]: not in the space: granularity: the space has weight, neuron, got filter" in text
     assert "start[4]: " in text and "fc9" in text
     assert "start[5]" not in text
+
+
+def test_the_earliest_first_cut_comes_first_and_equals_keep_their_order() -> None:
+    weight = {"granularity": "weight", "threshold": 0.5}
+    own = [
+        {**weight, "epoch_threshold": 3},
+        {**weight, "function": "gradual", "epoch_threshold": 1, "converge_over": 4},
+        {**weight, "epoch_threshold": 2, "threshold": 0.7},
+        {**weight, "epoch_threshold": 0},
+        {**weight, "epoch_threshold": 2, "threshold": 0.4},
+    ]
+    found = [located.policy for located in starts(spec(start=own))]
+    assert [(p.epoch_threshold, p.function == "gradual") for p in found] == [
+        (0, False),
+        (1, True),
+        (2, False),
+        (2, False),
+        (3, False),
+    ]
+    assert [p.threshold for p in found] == [0.5, 0.5, 0.7, 0.4, 0.5]
