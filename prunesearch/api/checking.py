@@ -70,6 +70,7 @@ def check(
     epochs: int | None = None,
     workers: str | None = None,
     device: str | None = None,
+    sensitivity: str | None = None,
     data_dir: str | None = None,
     store: str | None = None,
     plugin: Sequence[str] = (),
@@ -83,7 +84,7 @@ def check(
     """
     load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
-    spec = resolved(study, given | {"workers": workers_of(workers)}, store)
+    spec = resolved(study, given | {"workers": workers_of(workers), "sensitivity": sensitivity}, store)
     parse_reference(spec.task)  # so that a wrong name costs no seconds
     from prunesearch.api.rehearsal import rehearse
     from prunesearch.search.space import SearchSpace

@@ -93,7 +93,7 @@ def studies_copy(study: str, to: str, *, as_: str | None = None, store: str | No
     ready = ready_studies().get(study)
     stored = _stored_spec(study, store)
     text = ready.read_text(encoding="utf-8") if ready and stored is None else yamlfile.dump(definition(study, store).to_dict())
-    _write(target, text, force)
+    write_file(target, text, force)
     return str(target)
 
 
@@ -110,9 +110,9 @@ def init(to: str = ".", *, force: bool = False) -> list[str]:
     """
     folder = Path(to)
     study, task = folder / "my_study.yaml", folder / "my_task.py"
-    _refuse_existing([study, task], force)
-    _write(study, study_template(study.stem, f"{task.name}:make_task"), force=True)
-    _write(task, TASK, force=True)
+    refuse_existing([study, task], force)
+    write_file(study, study_template(study.stem, f"{task.name}:make_task"), force=True)
+    write_file(task, TASK, force=True)
     return [str(study), str(task)]
 
 
@@ -190,15 +190,26 @@ def _stored_line(store: Store, name: str, spec: Any, active: str) -> StudyLine:
     return StudyLine(name, "stored", spec.get("task", ""), done, spec.get("trials", 0), active, spec.get("description", ""))
 
 
-def _refuse_existing(files: list[Path], force: bool) -> None:
+def refuse_existing(files: list[Path], force: bool) -> None:
+    """Refuse to write over what is there, unless `force`.
+
+    Raises:
+        UsageError: a file is there already.
+    """
     there = [str(f) for f in files if f.exists()]
     if there and not force:
         told = f"{there[0]} is" if len(there) == 1 else f"{' and '.join(there)} are"
-        raise UsageError(f"{told} there already", "give another folder, or --force")
+        raise UsageError(f"{told} there already", "give another path, or --force")
 
 
-def _write(path: Path, text: str, force: bool) -> None:
-    _refuse_existing([path], force)
+def write_file(path: Path, text: str, force: bool) -> None:
+    """Write text to a file, in a folder that is made where it is missing.
+
+    Raises:
+        UsageError: the file is there already, and not `force`.
+        EnvironmentFailure: it cannot be written.
+    """
+    refuse_existing([path], force)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

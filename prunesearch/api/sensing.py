@@ -1,0 +1,135 @@
+"""`sensitivity`: what a network loses when one of its groups alone is pruned; the outcome seeds a search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from prunesearch.api.arguments import documented
+from prunesearch.api.checking import workers_of
+from prunesearch.api.curving import Curve, curve
+from prunesearch.api.definitions import refuse_existing, write_file
+from prunesearch.api.naming import TaskLike, named
+from prunesearch.api.running import check_groups, load_plugins
+from prunesearch.api.settings import data_folder, stage_settings
+from prunesearch.engines import EngineSpec
+from prunesearch.errors import UsageError, did_you_mean
+from prunesearch.hyperparameters import GRANULARITIES
+from prunesearch.results import TaskInfo
+from prunesearch.sensitivity import Sensitivity
+from prunesearch.sweeps import Candidate, News, run_sweep
+from prunesearch.sweeps.groups import RATIOS, Probe
+from prunesearch.sweeps.levels import read_levels
+from prunesearch.tasks.reference import parse_reference
+
+
+@documented
+def sensitivity(
+    task: TaskLike,
+    *,
+    levels: str | Sequence[float] = ",".join(map(str, RATIOS)),
+    granularities: Sequence[str] = (),
+    criterion: str = "l1",
+    retrain: int = 0,
+    schedules: bool = False,
+    epochs: int | None = None,
+    seeds: int = 1,
+    seed: int = 0,
+    to: str | None = None,
+    plot: str | None = None,
+    force: bool = False,
+    workers: str | int | None = None,
+    engine: str | None = None,
+    device: str = "auto",
+    data_dir: str | None = None,
+    stage_budget: float | None = None,
+    plugin: Sequence[str] = (),
+    listener: Callable[[News], None] | None = None,
+) -> Sensitivity | Curve:
+    """Prune one group at a time and tell what is lost on the validation split; --to writes a file that seeds a search.
+
+    The dense network is trained once per seed, and all points share it. With --schedules the whole network is pruned
+    instead, by every schedule, as 'curve --schedules' does.
+
+    Raises:
+        UsageError: a level, word or file is not what it should be.
+        PolicyError: the network has nothing of a granularity, or the criterion does not go with it.
+        TaskError: the task does not load, or its dense network cannot be trained.
+        EnvironmentFailure: data, device or memory is missing, or a file cannot be written.
+    """
+    if schedules:
+        if to:
+            raise UsageError(
+                "--to writes the sensitivity of groups, and --schedules prunes whole networks", "leave one of them out"
+            )
+        run = {"workers": workers, "engine": engine, "device": device, "data_dir": data_dir, "stage_budget": stage_budget}
+        how = {"granularities": granularities, "criteria": (criterion,), "retrain": retrain, "epochs": epochs, "plot": plot}
+        return curve(task, levels=levels, schedules=True, seeds=seeds, seed=seed, plugin=plugin, listener=listener, **how, **run)
+    _refuse(granularities, to, plot, force=force)
+    load_plugins(plugin)
+    probe = Probe(_ratios(levels), tuple(granularities), criterion, retrain)
+    ref, own = named(task)
+    if own is None:
+        parse_reference(ref)
+    stages = stage_settings(stage_budget)
+    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, data_folder(data_dir), tuple(plugin), *stages)
+    runs = engine or ("process" if own is None else "serial")
+    sweep = run_sweep(spec, _checked(probe), range(seed, seed + seeds), task=own, engine=runs, listener=listener)
+    found = probe.outcome(sweep, seed)
+    if to:
+        write_file(Path(to), json.dumps({**found.to_dict()}, indent=1) + "\n", force=force)
+    if plot:
+        write_sensitivity(found, plot)
+    return found
+
+
+def write_sensitivity(found: Sensitivity, path: str | Path) -> Path:
+    """Write heat map and lines as a figure: `.html` or `.png`.
+
+    Raises:
+        UsageError: another ending.
+        EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
+    """
+    from prunesearch.report.heat import sensitivity_figure
+    from prunesearch.report.pareto import write_figure
+
+    return write_figure(sensitivity_figure(found), path)
+
+
+def _refuse(granularities: Sequence[str], to: str | None, plot: str | None, *, force: bool) -> None:
+    """Everything that can be wrong before anything is trained."""
+    for word in granularities:
+        if word not in GRANULARITIES:
+            raise UsageError(f"granularity: '{word}' is unknown; {did_you_mean(word, GRANULARITIES)}")
+    if to:
+        refuse_existing([Path(to)], force)
+    if plot:
+        from prunesearch.report.pareto import figure_target
+
+        figure_target(plot)
+
+
+def _ratios(levels: str | Sequence[float]) -> tuple[float, ...]:
+    """Levels without 0, which is the dense network.
+
+    Raises:
+        UsageError: none is left, or one is no fraction.
+    """
+    found = tuple(level for level in read_levels(levels) if level > 0)
+    if not found:
+        raise UsageError("levels: at least one above 0 is needed", "fractions, such as --levels 0.2,0.5,0.8")
+    return found
+
+
+def _checked(probe: Probe) -> Callable[[TaskInfo], Sequence[Candidate]]:
+    """The candidates of a network, refused where the network has not what they need."""
+
+    def candidates(info: TaskInfo) -> Sequence[Candidate]:
+        found = probe.candidates(info)
+        for candidate in found:
+            if candidate.policy is not None:
+                check_groups(candidate.policy, info)
+        return found
+
+    return candidates

@@ -1,0 +1,36 @@
+"""The command `sensitivity`: a line of talk per network, then table, file and figure, and what the file is for."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+
+from prunesearch.api.curving import Curve
+from prunesearch.api.sensing import write_sensitivity
+from prunesearch.cli import curving
+from prunesearch.cli.build import Context
+from prunesearch.cli.formats import emit
+from prunesearch.report.heat import sensitivity_csv, sensitivity_table
+from prunesearch.sensitivity import Sensitivity
+
+Found = Sensitivity | Curve
+
+
+def watched(sensitivity: Callable[..., Found], context: Context) -> Found:
+    """Measure, and tell of every network."""
+    return curving.watched(sensitivity, context)
+
+
+def sensed(found: Found, context: Context) -> None:
+    """What every group loses; for whole networks what `curve` prints."""
+    if isinstance(found, Curve):
+        curving.drawn(found, context)
+        return
+    emit(context.format, sensitivity_table(found), found.to_dict, sensitivity_csv(found))
+    if context.given["plot"]:
+        context.talk.say(f"wrote {write_sensitivity(found, context.given['plot'])}")
+    to = context.given["to"]
+    if to:
+        context.talk.say(f"wrote {to}")
+        words = f"prunesearch search --task {shlex.quote(found.task)} --sensitivity {shlex.quote(to)}"
+        context.talk.command(words, "a search that begins with it")
