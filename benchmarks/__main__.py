@@ -22,6 +22,8 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "costs": ("benchmarks.costs", "what masks and selection cost a training step"),
         "networks": ("benchmarks.networks", "foreign networks: cut, compared, counted"),
         "proof_cnn84": ("benchmarks.proof.cnn84", "a published CNN of 6,130 parameters, searched"),
+        "proof_field": ("benchmarks.proof.field", "LeNets at the field's published sizes, searched, with controls"),
+        "proof_budgets": ("benchmarks.proof.budgets", "a published MLP, searched under the budget of every published cut"),
         "results_page": ("benchmarks.proof.page", "docs/results.md and the README's table from what the proofs measured"),
     }
 )

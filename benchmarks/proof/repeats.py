@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean, stdev
 from typing import Any
 
 from benchmarks.proof.searches import Where, commit
@@ -79,14 +78,3 @@ def repeats_of(runs: Sequence[Run], task: str, label: str) -> list[Run]:
     """The repetitions of one policy that ended with a network, by seed."""
     found = [r for r in runs if (r["kind"], r.get("task"), r.get("label")) == ("repeat", task, label)]
     return sorted((r for r in found if "test_accuracy" in r), key=lambda r: int(r["seed"]))
-
-
-def mean_of(runs: Sequence[Run], measure: str = "test_accuracy") -> float:
-    """The mean over seeds."""
-    return fmean(r[measure] for r in runs)
-
-
-def told(runs: Sequence[Run], measure: str = "test_accuracy") -> str:
-    """`.9842 ± .0007`: mean and standard deviation over seeds, as percent."""
-    values = [100 * r[measure] for r in runs]
-    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")

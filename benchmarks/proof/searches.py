@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -57,8 +58,16 @@ def search_study(study: str, record: Record, where: Where) -> Run:
     command = [sys.executable, "-m", "prunesearch", "search", study, "--store", where.store, "--engine", "process"]
     command += ["--quiet", "--format", "json", *(["--data-dir", where.data_dir] if where.data_dir else [])]
     environment = {**os.environ, "PRUNESEARCH_HOME": str(where.home), "PYTHONPATH": str(ROOT)}
+    before = _processor_seconds()
     _began, wall, peak = timed(command, environment, watch=True)
-    return record.add({"kind": "search", "study": study}, {"wall": wall, "peak": peak, **_found(study, where.store)})
+    cost = {"wall": wall, "processor": _processor_seconds() - before, "peak": peak}
+    return record.add({"kind": "search", "study": study}, {**cost, **_found(study, where.store)})
+
+
+def _processor_seconds() -> float:
+    """What all processes that this one has started and outlived have computed, workers of a search included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _found(study: str, url: str) -> dict[str, Any]:
@@ -121,9 +130,13 @@ def chosen(search: Run, budget: int, **fields: Any) -> dict[str, Any] | None:
 
 
 def asked_where(about: str | None) -> Where:
-    """What the command line says of where to work."""
-    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """What the command line says of where to work, for a proof that takes nothing else."""
+    return place(argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter))[0]
+
+
+def place(parser: argparse.ArgumentParser) -> tuple[Where, argparse.Namespace]:
+    """Let a parser take where to work as well, and read the command line."""
     parser.add_argument("--work", type=Path, default=Path("proof"), help="folder of the store and of trained epochs (proof)")
     parser.add_argument("--data-dir", default=os.environ.get("PRUNESEARCH_DATA"), help="folder of MNIST and Fashion-MNIST")
     given = parser.parse_args()
-    return Where(given.work, given.data_dir)
+    return Where(given.work, given.data_dir), given

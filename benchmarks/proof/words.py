@@ -1,0 +1,61 @@
+"""What the sections of docs/results.md say alike: where figures come from, and figures over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from benchmarks.machine import in_words
+from benchmarks.proof.repeats import SEEDS
+from benchmarks.record import Run
+from prunesearch.report.words import number
+
+MINUTE, MIB = 60, 2**20
+
+
+def search_words(run: Run) -> str:
+    """One sentence on what a search did and cost."""
+    asked, trials = run["epochs"] * (len(run["trials"]) + 1), len(run["trials"])
+    return (
+        f"`{run['command']}`: {trials} trials of {run['epochs']} epochs, seed 0, {run['workers']} workers, "
+        f"{run['wall'] / MINUTE:.0f} minutes on the clock and {run['processor'] / MINUTE:.0f} of processor time, "
+        f"{run['epochs_trained']} of {asked} epochs trained (the others were shared), driver and workers together "
+        f"{number(run['peak'] // MIB)} MiB at most."
+    )
+
+
+def origin(runs: Sequence[Run]) -> str:
+    """Command, dates, load, commits and machine of all runs of a section."""
+    loads, dates = [r["load"] for r in runs], sorted(r["date"] for r in runs)
+    about = runs[-1]["machine"]
+    commits = ", ".join(sorted({r["commit"] for r in runs}))
+    return (
+        f"*{dates[0]} to {dates[-1]}, on a machine shared with other work (load {min(loads)} to {max(loads)} on "
+        f"{about['cores']} cores: minutes are upper bounds); seeds of repetitions {', '.join(map(str, SEEDS))}; "
+        f"commits {commits}. {in_words(about)}.*"
+    )
+
+
+def spread(runs: Sequence[Run], measure: str = "test_accuracy", *, error: bool = False) -> str:
+    """Mean and standard deviation over seeds, in percent: `98.42 ± 0.07`; `-` where there is none.
+
+    Args:
+        runs: repetitions of one policy.
+        measure: which figure.
+        error: 100 % minus it.
+    """
+    values = [100 * (1 - r[measure] if error else r[measure]) for r in runs]
+    if not values:
+        return "-"
+    return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def mean_of(runs: Sequence[Run], measure: str = "test_accuracy") -> float:
+    """The mean over seeds."""
+    return fmean(float(r[measure]) for r in runs)
+
+
+def point_of(runs: Sequence[Run]) -> tuple[float, float, float]:
+    """Parameters, test accuracy in percent and its deviation, for a picture."""
+    values = [100 * r["test_accuracy"] for r in runs]
+    return mean_of(runs, "params"), fmean(values), stdev(values) if len(values) > 1 else 0.0
