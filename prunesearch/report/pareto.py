@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -69,9 +70,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
         UsageError: another ending.
         EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
     """
-    target = Path(path)
-    if target.suffix not in (".html", ".png"):
-        raise UsageError(f"'{target}' does not end in .html or .png", "figures are written as .html or .png")
+    target = figure_target(path)
     try:
         if target.suffix == ".html":
             figure.write_html(target, include_plotlyjs=True)
@@ -83,6 +82,23 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
     except (ImportError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EnvironmentFailure(f"no PNG could be made: {reason}", "write .html, or install kaleido and a Chromium") from None
+    return target
+
+
+def figure_target(path: str | Path) -> Path:
+    """The path of a figure, checked before hours are spent on what it shows.
+
+    Raises:
+        UsageError: it ends in neither .html nor .png.
+        EnvironmentFailure: its folder is not there, or PNG files cannot be made.
+    """
+    target = Path(path)
+    if target.suffix not in (".html", ".png"):
+        raise UsageError(f"'{target}' does not end in .html or .png", "figures are written as .html or .png")
+    if not target.parent.is_dir():
+        raise EnvironmentFailure(f"cannot write '{target}': no such folder", "give a path in a folder that exists")
+    if target.suffix == ".png" and find_spec("kaleido") is None:
+        raise EnvironmentFailure("no PNG could be made: kaleido is missing", "write .html, or install kaleido and a Chromium")
     return target
 
 

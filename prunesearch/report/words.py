@@ -12,7 +12,12 @@ _AFTER = {"keep": "", "reinit": "then re-initialised", "rewind_weights": "rewoun
 
 def policy_words(policy: Policy) -> str:
     """One line that says what a policy does: `90 % of weights, global l1, gradual (cubic) over epochs 1-6`."""
-    parts = [_amount(policy), _ranking(policy), _when(policy), _AFTER[policy.recovery].format(policy.rewind_to)]
+    return f"{_amount(policy)}, {way_words(policy)}"
+
+
+def way_words(policy: Policy) -> str:
+    """What a policy does, without how much: `global l1, gradual (cubic) over epochs 1-6`."""
+    parts = [_ranking(policy), _when(policy), _AFTER[policy.recovery].format(policy.rewind_to)]
     if policy.lr_restart and policy.recovery != "reinit" and policy.schedule_type != "rewind_pruning":
         parts.append("learning rate restarted")
     return ", ".join(p for p in parts if p)

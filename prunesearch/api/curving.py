@@ -1,0 +1,241 @@
+"""`curve`: accuracy and loss against what is removed, for given levels; nothing is searched and nothing selected."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from prunesearch.api.arguments import documented
+from prunesearch.api.checking import workers_of
+from prunesearch.api.naming import TaskLike, named
+from prunesearch.api.running import check_groups, load_plugins, read_policy
+from prunesearch.api.settings import data_folder, stage_settings
+from prunesearch.engines import EngineSpec
+from prunesearch.errors import PolicyError, UsageError, did_you_mean
+from prunesearch.hyperparameters import GRANULARITIES
+from prunesearch.policy import Policy
+from prunesearch.report.published import Axis, Published, read_published
+from prunesearch.report.words import way_words
+from prunesearch.results import LatencySpec, TaskInfo
+from prunesearch.sweeps import Candidate, Cuts, News, Sweep, policy_candidates, run_sweep, schedule_candidates
+from prunesearch.sweeps.curves import CurvePoint, Split, curve_points, dense_point, figures_of, reported_split
+from prunesearch.sweeps.levels import LEVELS, read_levels
+from prunesearch.tasks.reference import parse_reference
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What `curve` gives.
+
+    Args:
+        sweep: every network that was measured.
+        retrain: epochs trained after the cut, where plain cuts were asked for.
+        published: points of others, to be drawn beside ours.
+    """
+
+    sweep: Sweep
+    retrain: int = 0
+    published: tuple[Published, ...] = ()
+
+    @cached_property
+    def points(self) -> tuple[CurvePoint, ...]:
+        """One per line and level: means over the seeds."""
+        return curve_points(self.sweep)
+
+    @cached_property
+    def dense(self) -> CurvePoint:
+        """The dense network."""
+        return dense_point(self.sweep)
+
+    @property
+    def split(self) -> Split:
+        """The split that tables and figures show."""
+        return reported_split(self.sweep)
+
+    @property
+    def title(self) -> str:
+        """What stands above table and figure."""
+        seeds = len(self.sweep.seeds)
+        of = f", mean of {seeds} seeds" if seeds > 1 else ""
+        return f"{self.sweep.info.name}: {self.sweep.info.metric} and loss of pruned networks{of}"
+
+    def figure(self, axis: Axis = "sparsity", *, buttons: bool = True) -> Figure:
+        """The figure; `axis` is what lies along x at first, and `buttons` whether the other one can be chosen."""
+        from prunesearch.report.curves import Drawing, curve_figure
+
+        metric = self.sweep.info.metric
+        return curve_figure(
+            Drawing(self.points, self.dense, self.title, metric, self.split, self.published, axis, buttons=buttons)
+        )
+
+    def write(self, path: str | Path, axis: Axis = "sparsity") -> Path:
+        """Write the figure: `.html`, with buttons for both axes, or `.png`, with one of them.
+
+        Raises:
+            UsageError: another ending.
+            EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
+        """
+        from prunesearch.report.pareto import write_figure
+
+        return write_figure(self.figure(axis, buttons=Path(path).suffix == ".html"), path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain data: the points, and every network under `runs`."""
+        sweep = self.sweep
+        plain: dict[str, Any] = {"task": sweep.task, "metric": sweep.info.metric, "direction": sweep.info.direction}
+        plain |= {"split": self.split, "epochs": sweep.epochs, "retrain": self.retrain, "seeds": list(sweep.seeds)}
+        plain |= {"device": sweep.info.device, "dense": self.dense.to_dict(), "points": [p.to_dict() for p in self.points]}
+        return plain | {"runs": list(self._runs())}
+
+    def _runs(self) -> list[dict[str, Any]]:
+        dense = [{"series": "dense", "level": 0.0, "seed": s, "policy": None, "result": r} for s, r in self.sweep.dense.items()]
+        rows = [*dense, *(vars(p) for p in self.sweep.points if p.policy)]
+        return [
+            {"series": row["series"], "level": row["level"], "seed": row["seed"]}
+            | {"state": row["result"].state, "reason": row["result"].reason, "epochs_trained": row["result"].epochs_trained}
+            | figures_of(row["result"], row["policy"], self.sweep.info)
+            | {"policy": row["policy"].to_dict() if row["policy"] else None}
+            for row in rows
+        ]
+
+
+@documented
+def curve(
+    task: TaskLike,
+    *,
+    levels: str | Sequence[float] = LEVELS,
+    granularities: Sequence[str] = (),
+    criteria: Sequence[str] = ("l1",),
+    scopes: Sequence[str] = ("layer",),
+    retrain: int = 0,
+    policies: Sequence[str | Path | Policy] = (),
+    schedules: bool = False,
+    epochs: int | None = None,
+    seeds: int = 3,
+    seed: int = 0,
+    latency: bool = False,
+    plot: str | None = None,
+    axis: Literal["sparsity", "removed"] = "sparsity",
+    against: str | None = None,
+    workers: str | int | None = None,
+    engine: str | None = None,
+    device: str = "auto",
+    data_dir: str | None = None,
+    stage_budget: float | None = None,
+    plugin: Sequence[str] = (),
+    listener: Callable[[News], None] | None = None,
+) -> Curve:
+    """Draw accuracy and loss against what is removed: one line per granularity, criterion and scope, or per policy.
+
+    Every network is trained as long as the dense one. Without --retrain the cut comes after the last epoch. All networks of
+    a seed share their dense epochs, and a run that was stopped goes on from what it has trained.
+
+    Raises:
+        UsageError: levels, words or files are not what they should be.
+        PolicyError: a policy is not valid, or names what the network does not have.
+        TaskError: the task does not load, or its dense network cannot be trained.
+        EnvironmentFailure: data, device or memory is missing, or the figure cannot be written.
+    """
+    if plot:
+        from prunesearch.report.pareto import figure_target
+
+        figure_target(plot)
+    load_plugins(plugin)
+    published = read_published(against) if against else ()
+    cuts = Cuts(read_levels(levels), tuple(granularities), tuple(criteria), tuple(scopes), retrain)
+    asked = Asked(cuts, _named(policies, plugin), schedules=schedules)
+    ref, own = named(task)
+    if own is None:
+        parse_reference(ref)
+    folder, stages = data_folder(data_dir), stage_settings(stage_budget)
+    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, folder, tuple(plugin), *stages)
+    sweep = run_sweep(
+        spec,
+        asked.candidates,
+        range(seed, seed + seeds),
+        task=own,
+        latency=LatencySpec() if latency else None,
+        engine=engine or ("process" if own is None else "serial"),
+        listener=listener,
+    )
+    found = Curve(sweep, retrain, published)
+    if plot:
+        found.write(plot, axis)
+    return found
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The lines that were asked for.
+
+    Args:
+        cuts: plain cuts; where no granularity was named, of everything that the network has, unless there are other lines.
+        policies: name -> policy.
+        schedules: whether all schedules are compared.
+    """
+
+    cuts: Cuts
+    policies: dict[str, Policy]
+    schedules: bool = False
+
+    def __post_init__(self) -> None:
+        for word in self.cuts.granularities:
+            if word not in GRANULARITIES:
+                raise UsageError(f"granularity: '{word}' is unknown; {did_you_mean(word, GRANULARITIES)}")
+        if self.schedules and self.cuts.retrain:
+            raise UsageError("schedules decide themselves when they cut", "leave --retrain out")
+
+    def candidates(self, info: TaskInfo) -> list[Candidate]:
+        """The points, once the network is known.
+
+        Raises:
+            PolicyError: it has nothing of a granularity, or not the groups that a policy names.
+            UsageError: there are too few epochs.
+        """
+        found = policy_candidates(self.policies, self.cuts.levels, info)
+        if self.schedules:
+            found += self._all_schedules(info)
+        elif self.cuts.granularities or not self.policies:
+            found += replace(self.cuts, granularities=self.cuts.granularities or _widest(info)).candidates(info)
+        for candidate in found:
+            if candidate.policy is not None:
+                check_groups(candidate.policy, info)
+        return found
+
+    def _all_schedules(self, info: TaskInfo) -> list[Candidate]:
+        kinds = self.cuts.granularities or ("weight",)
+        found = []
+        for kind in kinds:
+            how = {"granularity": kind, "criterion": self.cuts.criteria[0], "scope": self.cuts.scopes[0]}
+            lines = schedule_candidates(info, self.cuts.levels, **how)
+            found += [replace(c, series=f"{kind}, {c.series}") for c in lines] if len(kinds) > 1 else lines
+        return found
+
+
+def _widest(info: TaskInfo) -> tuple[str, ...]:
+    """Single weights, and the granularity that takes in most of the network's units.
+
+    Raises:
+        PolicyError: there is nothing that can be pruned.
+    """
+    if not info.granularities:
+        raise PolicyError(f"{info.name} has nothing that can be pruned", f"'prunesearch groups --task {info.name}' says why")
+    units = [g for g in info.granularities if g != "weight"]
+    return tuple(g for g in info.granularities if g == "weight") + tuple(units[-1:])
+
+
+def _named(policies: Sequence[str | Path | Policy], plugin: Sequence[str]) -> dict[str, Policy]:
+    """Policies by what their lines are called: the file's name, or what the policy does."""
+    found: dict[str, Policy] = {}
+    for given in policies:
+        policy = read_policy(given, plugin)
+        name = f"{policy.granularity}, {way_words(policy)}" if isinstance(given, Policy) else Path(given).stem
+        same = sum(known == name or known.startswith(f"{name} (") for known in found)
+        found[f"{name} ({same + 1})" if same else name] = policy
+    return found
