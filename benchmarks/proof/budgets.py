@@ -17,7 +17,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.proof.page import Summary
-from benchmarks.proof.pictures import Dots, draw
+from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, Where, chosen, place, search_study, stored
 from benchmarks.proof.words import mean_of, origin, point_of, search_words, spread
@@ -114,8 +114,8 @@ def _part(data: str, runs: Sequence[Run]) -> list[str]:
         rows = [_row(runs, data, kind, k) for k in LEVELS]
         head = ["k", "parameters allowed", *PUBLISHED[data, kind], LIKE, "searched", "parameters left"]
         dense = spread(repeats_of(runs, f"{data}-mlp1000", DENSE))
-        title = f"### {TITLES[data]}, {'single weights' if kind == 'weight' else 'whole neurons'} (dense: {dense})"
-        parts += [title, table(head, rows), _picture(runs, data, kind), search_words(search)]
+        title = f"### {_title(data, kind)} (dense: {dense})"
+        parts += [title, table(head, rows), shown(f"budgets-{data}-{kind}", _title(data, kind)), search_words(search)]
     return [*parts, origin(runs)] if parts else []
 
 
@@ -132,7 +132,19 @@ def _row(runs: Sequence[Run], data: str, kind: str, k: float) -> list[str]:
     return [f"{k:g}", f"{allowed(kind, k):,}", *told, spread(like), f"**{spread(searched)}**", left]
 
 
-def _picture(runs: Sequence[Run], data: str, kind: str) -> str:
+def _title(data: str, kind: str) -> str:
+    return f"{TITLES[data]}, {'single weights' if kind == 'weight' else 'whole neurons'}"
+
+
+def pictures() -> None:
+    """Searched, like for like and published, per curve."""
+    for data in TITLES:
+        runs = stored(f"proof_budgets_{data}")
+        for kind in _searches(runs, data):
+            _picture(runs, data, kind)
+
+
+def _picture(runs: Sequence[Run], data: str, kind: str) -> None:
     pairs = [_found(runs, data, kind, k) for k in LEVELS]
     dots = [
         Dots("searched, three seeds", "chosen", sorted({point_of(s) for _, s in pairs if s})),
@@ -141,8 +153,7 @@ def _picture(runs: Sequence[Run], data: str, kind: str) -> str:
     for system, look in zip(PUBLISHED[data, kind], ("published", "published2"), strict=False):
         points = PUBLISHED[data, kind][system]
         dots.append(Dots(system, look, [(allowed(kind, k), value, 0.0) for k, value in points.items()]))
-    title = f"{TITLES[data]}, {'single weights' if kind == 'weight' else 'whole neurons'}"
-    return draw(f"budgets-{data}-{kind}", title, [d for d in dots if d.points], 0)
+    draw(f"budgets-{data}-{kind}", _title(data, kind), [d for d in dots if d.points], 0)
 
 
 def missed(data: str, kind: str, runs: Sequence[Run]) -> list[str]:

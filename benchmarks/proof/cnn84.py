@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from benchmarks.proof.page import Summary
-from benchmarks.proof.pictures import Dots, draw
+from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, asked_where, chosen, search_study, stored
 from benchmarks.proof.words import mean_of, origin, point_of, search_words, spread
@@ -25,6 +25,7 @@ PUBLISHED = 3052, 94.5
 BUDGETS: Mapping[str, int] = {"at most 3,052": 3052, "at most 1,600": 1600}
 """The published size, and what one filter in the second layer comes to."""
 KINDS = ("filter", "weight")
+TITLE = "MNIST, CNN of 8 and 4 filters"
 
 
 def choices(search: Run) -> dict[str, Policy]:
@@ -55,7 +56,7 @@ def section() -> str:
         "interquartile range over the rounds of a measurement, mean of three seeds."
     )
     front = f"The whole front of the search (validation chose; one seed):\n\n{_front(search)}"
-    parts = [text, table(head, [dense, *rows]), _picture(runs, search, list(picked)), search_words(search), front, origin(runs)]
+    parts = [text, table(head, [dense, *rows]), shown("cnn84", TITLE), search_words(search), front, origin(runs)]
     return "\n\n".join(parts)
 
 
@@ -82,14 +83,19 @@ def _front(search: Run) -> str:
     )  # fmt: skip
 
 
-def _picture(runs: Sequence[Run], search: Run, labels: Sequence[str]) -> str:
+def pictures() -> None:
+    """All trials of the search, the chosen ones over three seeds, and what is published."""
+    runs = stored(NAME)
+    search = next((r for r in runs if r["kind"] == "search"), None)
+    if search is None:
+        return
     trials = [(t["params"], 100 * t["test_accuracy"], 0.0) for t in search["trials"] if t["state"] == "complete"]
     dots = [Dots("trials of the search, one seed", "trial", trials)]
     for kind, look in zip(KINDS, ("chosen", "other"), strict=True):
-        found = [repeats_of(runs, TASK, label) for label in labels if label.startswith(kind)]
+        found = [repeats_of(runs, TASK, label) for label in choices(search) if label.startswith(kind)]
         dots.append(Dots(f"chosen {kind}s, three seeds", look, [point_of(f) for f in found if f]))
     dots.append(Dots("published", "published", [(PUBLISHED[0], PUBLISHED[1], 0.0)], ["Network Pruning"]))
-    return draw("cnn84", "MNIST, CNN of 8 and 4 filters", [d for d in dots if d.points], 88)
+    draw("cnn84", TITLE, [d for d in dots if d.points], 88)
 
 
 def summary() -> list[Summary]:

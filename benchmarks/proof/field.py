@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from benchmarks.proof.page import Summary
-from benchmarks.proof.pictures import Dots, draw
+from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, Where, chosen, place, search_study, stored
 from benchmarks.proof.words import mean_of, origin, point_of, search_words, spread
@@ -118,7 +118,7 @@ def _part(name: str, net: Net) -> list[str]:
     dense = spread(repeats_of(runs, task, DENSE), error=True)
     made = policies(search, net)
     rows = [_row(runs, task, factor, net, dense, made.get(_label(factor))) for factor in net.published]
-    return [f"### {net.title}", table(head, rows), _picture(name, net, runs), search_words(search), origin(runs)]
+    return [f"### {net.title}", table(head, rows), shown(name, _title(net)), search_words(search), origin(runs)]
 
 
 def _row(runs: Sequence[Run], task: str, factor: int, net: Net, dense: str, policy: Policy | None) -> list[str]:
@@ -130,7 +130,18 @@ def _row(runs: Sequence[Run], task: str, factor: int, net: Net, dense: str, poli
     return [reached, published, spread(found, error=True), *controls, dense, policy_words(policy) if policy else "-"]
 
 
-def _picture(name: str, net: Net, runs: Sequence[Run]) -> str:
+def _title(net: Net) -> str:
+    return f"MNIST, {net.title}: three seeds"
+
+
+def pictures() -> None:
+    """Searched policies, controls and published points."""
+    for name, net in NETS.items():
+        if runs := stored(f"proof_{name}"):
+            _picture(name, net, runs)
+
+
+def _picture(name: str, net: Net, runs: Sequence[Run]) -> None:
     task = f"mnist-{name}"
     dots = [Dots("searched", "chosen", _points(runs, task, net, ""))]
     dots += [Dots(control, look, _points(runs, task, net, control)) for control, look in zip(CONTROLS, LOOKS, strict=True)]
@@ -138,7 +149,7 @@ def _picture(name: str, net: Net, runs: Sequence[Run]) -> str:
     known = {factor: of for factor, of in net.published.items() if of[1]}
     stars = [(net.params / factor, 100 - error, 0.0) for factor, (_, error) in known.items()]
     dots.append(Dots("published", "published", stars, [source for source, _ in known.values()]))
-    return draw(name, f"MNIST, {net.title}: three seeds", [d for d in dots if d.points], net.lowest)
+    draw(name, _title(net), [d for d in dots if d.points], net.lowest)
 
 
 def _points(runs: Sequence[Run], task: str, net: Net, control: str) -> list[tuple[float, float, float]]:

@@ -3,7 +3,8 @@
     python -m benchmarks results_page
 
 A row of the page is a module of this package that offers `section() -> str`, Markdown from its JSON and empty while there is
-none, and `summary() -> list[Summary]`; it is listed in `MODULES`.
+none, `summary() -> list[Summary]`, and, where it has any, `pictures() -> None`, which draws them anew; it is listed in
+`MODULES`. Sections draw nothing, so that a test can compare the page with what is on record.
 """
 
 from __future__ import annotations
@@ -72,8 +73,15 @@ def build(modules: Iterable[ModuleType], page: Path = PAGE, readme: Path = READM
 
 
 def main() -> None:
-    """Renew both pages."""
-    build([importlib.import_module(f"benchmarks.proof.{name}") for name in MODULES])
+    """Renew both pages and all pictures."""
+    modules = [importlib.import_module(f"benchmarks.proof.{name}") for name in MODULES]
+    build(modules)
+    for module in modules:
+        getattr(module, "pictures", _none)()
+
+
+def _none() -> None:
+    """A module without pictures."""
 
 
 if __name__ == "__main__":

@@ -42,8 +42,13 @@ class Dots:
     texts: Sequence[str] = ()
 
 
-def draw(name: str, title: str, dots: Sequence[Dots], lowest: float) -> str:
-    """Write `docs/pictures/NAME.png`; the Markdown that shows it.
+def shown(name: str, title: str) -> str:
+    """The Markdown that shows `docs/pictures/NAME.png`."""
+    return f"![{title}](pictures/{name}.png)"
+
+
+def draw(name: str, title: str, dots: Sequence[Dots], lowest: float) -> None:
+    """Write `docs/pictures/NAME.png`.
 
     Args:
         name: of the file, without its ending.
@@ -65,7 +70,6 @@ def draw(name: str, title: str, dots: Sequence[Dots], lowest: float) -> str:
     )
     PICTURES.mkdir(parents=True, exist_ok=True)
     figure.write_image(PICTURES / f"{name}.png", width=WIDTH, height=HEIGHT)
-    return f"![{title}](pictures/{name}.png)"
 
 
 def _scatter(dots: Dots) -> Scatter:
