@@ -55,9 +55,9 @@ class TrialRunner:
         device = find_device(spec.device)
         for plugin in spec.plugins:
             load_plugin(plugin)
-        made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed) if task is None else task
+        made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays) if task is None else task
         with _one_thread(device):
-            self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
+            self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs, cache=spec.arrays)
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
         if snapshots and not self._prepared.info.shares:
             log.warning("epochs are not shared between trials: the task brings its own loader, loop or evaluation")

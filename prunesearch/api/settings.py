@@ -30,6 +30,11 @@ def home_folder() -> Path:
     return Path(os.environ.get(HOME_VARIABLE) or ".prunesearch").absolute()
 
 
+def arrays_folder() -> str:
+    """The folder of decoded data that all workers of this host share, and later searches."""
+    return str(home_folder() / "arrays")
+
+
 def stage_settings(budget: float | None = None) -> tuple[str | None, int]:
     """Folder of the stages that trials share, and the bytes they may take.
 

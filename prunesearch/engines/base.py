@@ -27,6 +27,7 @@ class EngineSpec:
         plugins: files with criteria of the user's own.
         stages: folder in which epochs that were trained are kept for all trials; None: nothing is shared.
         stage_budget: bytes that tensors may take in it.
+        arrays: folder in which decoded data is kept, so that all workers hold it once; None: each decodes and holds its own.
     """
 
     task: str
@@ -38,6 +39,7 @@ class EngineSpec:
     plugins: tuple[str, ...] = ()
     stages: str | None = None
     stage_budget: int = 2 << 30
+    arrays: str | None = None
 
 
 class Engine(Protocol):

@@ -16,8 +16,10 @@ from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
 from prunesearch.engines.devices import visible_devices
+from prunesearch.engines.lean import leave_compiler_out
 from prunesearch.engines.runner import make_runner
 from prunesearch.errors import PrunesearchError
+from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
     from prunesearch.engines.base import EngineSpec
@@ -61,6 +63,8 @@ class _Desk:
         if request == "devices":
             return visible_devices(self._spec.device)
         if self._runner is None:
+            if not self._spec.plugins and parse_reference(self._spec.task).kind != "python":  # else the user's code may compile
+                leave_compiler_out()
             self._runner = make_runner(self._spec)
         return self._runner.describe() if request == "describe" else self._runner.run(request)
 

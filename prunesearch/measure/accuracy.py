@@ -96,7 +96,8 @@ def classification_report(predicted_classes: torch.Tensor, targets: torch.Tensor
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """part / whole, 0 where there is nothing."""
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    found: np.ndarray = np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)
+    return found
 
 
 def _share(model: nn.Module, batches: Iterable[Batch], hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from prunesearch import models
+from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
 from prunesearch.tasks.catalogue import DATA, FOREIGN_RECIPE
 from prunesearch.tasks.downloaded import IMAGE_SETS, image_set
 from prunesearch.tasks.embedded import embedded_set
@@ -20,7 +21,9 @@ from prunesearch.tasks.task import Task
 Pair = tuple[torch.Tensor, torch.Tensor]
 
 
-def builtin_task(data: str, network: str, *, data_dir: str | None, seed: int, download: bool | None) -> Task:
+def builtin_task(
+    data: str, network: str, *, data_dir: str | None, seed: int, download: bool | None, cache: ArrayCache = NOTHING_KEPT
+) -> Task:
     """A built-in data set with a ready network, or with one of torchvision's.
 
     Args:
@@ -29,16 +32,17 @@ def builtin_task(data: str, network: str, *, data_dir: str | None, seed: int, do
         data_dir: see `load_task`.
         seed: of the test split of data sets that come without one.
         download: see `load_task`.
+        cache: where decoded arrays are kept.
 
     Raises:
         MissingDataError: the data set is not there and could not be fetched.
         TaskError: torchvision has no such network.
     """
     if data in IMAGE_SETS:
-        train, test = image_set(data, data_dir, download)
+        train, test = image_set(data, data_dir, download, cache)
         normalize = IMAGE_SETS[data].normalize
     else:
-        train, test = embedded_set(data, seed)
+        train, test = embedded_set(data, seed, cache)
         normalize = None
     model, recipe, spread = _network(data, network)
     if spread:

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torchvision import datasets
-from torchvision.datasets.utils import check_integrity
 
 from prunesearch.errors import MissingDataError
+from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache, stamp_of
+from prunesearch.training.files import Tensors
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -28,15 +27,15 @@ _NO = frozenset({"0", "no", "false", "off"})
 class Source:
     """How torchvision knows a data set, and mean and deviation of its training pixels in [0, 1], per channel."""
 
-    made: type[datasets.MNIST | datasets.CIFAR10]
+    made: str
     folder: str
     normalize: tuple[tuple[float, ...], tuple[float, ...]]
 
 
 IMAGE_SETS: Mapping[str, Source] = {
-    "mnist": Source(datasets.MNIST, "MNIST/raw", ((0.1307,), (0.3081,))),
-    "fashion": Source(datasets.FashionMNIST, "FashionMNIST/raw", ((0.2860,), (0.3530,))),
-    "cifar10": Source(datasets.CIFAR10, "cifar-10-batches-py", ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))),
+    "mnist": Source("MNIST", "MNIST/raw", ((0.1307,), (0.3081,))),
+    "fashion": Source("FashionMNIST", "FashionMNIST/raw", ((0.2860,), (0.3530,))),
+    "cifar10": Source("CIFAR10", "cifar-10-batches-py", ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616))),
 }
 
 
@@ -45,7 +44,9 @@ def data_root(data_dir: str | None) -> Path:
     return Path(data_dir or os.environ.get("PRUNESEARCH_DATA") or "data").expanduser()
 
 
-def image_set(name: str, data_dir: str | None = None, download: bool | None = None) -> tuple[Pair, Pair]:
+def image_set(
+    name: str, data_dir: str | None = None, download: bool | None = None, cache: ArrayCache = NOTHING_KEPT
+) -> tuple[Pair, Pair]:
     """Training and test part of an image data set.
 
     Args:
@@ -53,6 +54,7 @@ def image_set(name: str, data_dir: str | None = None, download: bool | None = No
         data_dir: torchvision root; see `data_root`.
         download: whether it may be fetched when missing; default yes, unless `PRUNESEARCH_DOWNLOAD` is 0. Archives
             that lie there already are unpacked without a network.
+        cache: where decoded arrays are kept; their source has to stay where it is.
 
     Returns:
         ((x, y), (x, y)): uint8 (n, channels, height, width) and int64 (n,).
@@ -60,33 +62,48 @@ def image_set(name: str, data_dir: str | None = None, download: bool | None = No
     Raises:
         MissingDataError: it is not there and could not be fetched.
     """
-    source, root = IMAGE_SETS[name], data_root(data_dir)
+    root = data_root(data_dir)
+    folder = root / IMAGE_SETS[name].folder
+    made = cache.kept(f"{name} in {root.resolve()}", lambda: stamp_of(folder.glob("*")), lambda: _decoded(name, root, download))
+    return _pair(made["x_train"], made["y_train"]), _pair(made["x_test"], made["y_test"])
+
+
+def _decoded(name: str, root: Path, download: bool | None) -> Tensors:
+    """Images as torchvision has them, (n, height, width) or (n, height, width, channels), and targets."""
+    source = IMAGE_SETS[name]
     allowed = os.environ.get("PRUNESEARCH_DOWNLOAD", "1").lower() not in _NO if download is None else download
     try:
-        return _pair(_opened(source, root, True, allowed)), _pair(_opened(source, root, False, allowed))
+        train, test = (_opened(source, root, part, allowed) for part in (True, False))
     except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as problem:
         tried = "fetching it failed" if allowed else "downloads are off"
         hint = f"put the original files into {root / source.folder}, or name another folder with --data-dir or PRUNESEARCH_DATA"
         raise MissingDataError(f"data set '{name}' is not in {root}, and {tried}: {_first_line(problem)}", hint) from problem
+    images = {"x_train": torch.as_tensor(train.data), "x_test": torch.as_tensor(test.data)}
+    return images | {"y_train": torch.as_tensor(train.targets), "y_test": torch.as_tensor(test.targets)}
 
 
 def _opened(source: Source, root: Path, train: bool, allowed: bool) -> Any:
     """The data set as it lies there, else unpacked or fetched."""
+    from torchvision import datasets  # a second of imports that a process with decoded arrays does without
+
+    made = getattr(datasets, source.made)
     with _alone(root):
         try:
-            return source.made(root, train=train, download=False)
+            return made(root, train=train, download=False)
         except RuntimeError:
-            if not (allowed or _archives_whole(source, root)):
+            if not (allowed or _archives_whole(made, source, root)):
                 raise
-            return source.made(root, train=train, download=True)
+            return made(root, train=train, download=True)
 
 
-def _archives_whole(source: Source, root: Path) -> bool:
+def _archives_whole(made: Any, source: Source, root: Path) -> bool:
     """Whether torchvision's `download` would only unpack: all its archives lie there, with the right checksums."""
-    if source.made is datasets.CIFAR10:
-        archives = [(root / datasets.CIFAR10.filename, datasets.CIFAR10.tgz_md5)]
+    from torchvision.datasets.utils import check_integrity
+
+    if source.made == "CIFAR10":
+        archives = [(root / made.filename, made.tgz_md5)]
     else:
-        archives = [(root / source.folder / filename, md5) for filename, md5 in getattr(source.made, "resources", ())]
+        archives = [(root / source.folder / filename, md5) for filename, md5 in made.resources]
     return all(check_integrity(path, md5) for path, md5 in archives)
 
 
@@ -99,9 +116,8 @@ def _alone(root: Path) -> Iterator[None]:
         yield
 
 
-def _pair(data: Any) -> Pair:
-    x = torch.from_numpy(data.data).permute(0, 3, 1, 2) if isinstance(data.data, np.ndarray) else data.data.unsqueeze(1)
-    return x, torch.as_tensor(data.targets, dtype=torch.int64)
+def _pair(images: torch.Tensor, targets: torch.Tensor) -> Pair:
+    return images.permute(0, 3, 1, 2) if images.dim() == 4 else images.unsqueeze(1), targets.to(torch.int64)
 
 
 def _first_line(problem: Exception) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 import numpy as np
 import torch
-from sklearn import datasets
-from sklearn.model_selection import train_test_split
+
+from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
+from prunesearch.training.files import Tensors
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -16,26 +19,42 @@ NOISE = {"moons": 0.15, "circles": 0.05}
 """Standard deviation of the points around their curve; the two circles are 0.2 apart."""
 
 
-def embedded_set(name: str, seed: int) -> tuple[Pair, Pair]:
+def embedded_set(name: str, seed: int, cache: ArrayCache = NOTHING_KEPT) -> tuple[Pair, Pair]:
     """Training and test part of a data set, stratified by class.
 
     Args:
         name: digits, iris, moons or circles.
         seed: of the split, and of the points of moons and circles.
+        cache: where decoded arrays are kept.
 
     Returns:
         ((x, y), (x, y)): digits uint8 (n, 1, 8, 8) in 0..255; iris standardised by the training part, float (n, 4);
         moons and circles float (n, 2); targets int64.
     """
+    made = cache.kept(f"{name} seed {seed}", _versions, lambda: _made(name, seed))
+    return (made["x_train"], made["y_train"]), (made["x_test"], made["y_test"])
+
+
+def _versions() -> str:
+    """What the arrays depend on beside name and seed."""
+    return f"scikit-learn {version('scikit-learn')}, numpy {version('numpy')}"
+
+
+def _made(name: str, seed: int) -> Tensors:
+    from sklearn.model_selection import train_test_split  # most of a second of imports that later processes do without
+
     x, y = _arrays(name, seed)
     x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=TEST_FRACTION, random_state=seed, stratify=y)
     if name == "iris":
         mean, std = x_train.mean(axis=0), x_train.std(axis=0)
         x_train, x_test = (x_train - mean) / std, (x_test - mean) / std
-    return _tensors(x_train, y_train), _tensors(x_test, y_test)
+    train, test = _tensors(x_train, y_train), _tensors(x_test, y_test)
+    return {"x_train": train[0], "y_train": train[1], "x_test": test[0], "y_test": test[1]}
 
 
 def _arrays(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn import datasets
+
     match name:
         case "digits":
             x, y = datasets.load_digits(return_X_y=True)

@@ -68,7 +68,9 @@ def parse_reference(ref: str) -> Reference:
     raise TaskError(f"task '{ref}' is unknown", f"{did_you_mean(ref, builtin_tasks())} A file of your own: my_task.py:make_task")
 
 
-def load_task(ref: str, *, data_dir: str | None = None, seed: int = 0, download: bool | None = None) -> Task:
+def load_task(
+    ref: str, *, data_dir: str | None = None, seed: int = 0, download: bool | None = None, cache: str | Path | None = None
+) -> Task:
     """The task that a reference names, with its data in memory.
 
     Args:
@@ -76,22 +78,25 @@ def load_task(ref: str, *, data_dir: str | None = None, seed: int = 0, download:
         data_dir: where data sets lie; default `PRUNESEARCH_DATA`, else `data` in the current folder.
         seed: of the test split of data sets that come without one.
         download: whether a missing data set may be fetched; default yes, unless `PRUNESEARCH_DOWNLOAD` is 0.
+        cache: folder in which decoded arrays of built-in data sets are kept for all processes; None: nowhere.
 
     Raises:
         TaskError: the reference, the user's file or the data is not what is needed.
         MissingDataError: the data set is not there and could not be fetched.
     """
     found = parse_reference(ref)
-    task = _made(found, data_dir, seed, download)
+    task = _made(found, data_dir, seed, download, Path(cache) if cache else None)
     return task if task.name else replace(task, name=ref)
 
 
-def _made(found: Reference, data_dir: str | None, seed: int, download: bool | None) -> Task:
+def _made(found: Reference, data_dir: str | None, seed: int, download: bool | None, cache: Path | None) -> Task:
     match found.kind:
         case "builtin":
             from prunesearch.tasks.builtin import builtin_task
+            from prunesearch.tasks.cache import ArrayCache
 
-            return builtin_task(found.source, found.what, data_dir=data_dir, seed=seed, download=download)
+            kept = ArrayCache(cache)
+            return builtin_task(found.source, found.what, data_dir=data_dir, seed=seed, download=download, cache=kept)
         case "arrays":
             from prunesearch.tasks.arrays import array_task
 

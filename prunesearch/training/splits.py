@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Subset, TensorDataset
 
 from prunesearch.errors import TaskError
+from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
 from prunesearch.tasks.task import Task, is_dataset
 from prunesearch.tasks.types import Source
 from prunesearch.training.data import Batches, Handling, Resident, Streamed
@@ -37,21 +40,22 @@ class Splits:
         return self.train.size, self.val.size, self.test.size if self.test else 0
 
 
-def raw_splits(task: Task, seed: int) -> dict[str, Source]:
+def raw_splits(task: Task, seed: int, cache: ArrayCache = NOTHING_KEPT) -> dict[str, Source]:
     """The task's sources under `train`, `val` and, where there is one, `test`: what is absent is split off `train`.
 
     Args:
         task: whose `train`, `val`, `test` are read.
         seed: of the random, stratified split.
+        cache: where it is kept who went where.
 
     Raises:
         TaskError: inputs and targets do not fit together, or there are too few examples to split.
     """
     given = {name: _plain(getattr(task, name), name) for name in ("train", "val", "test") if getattr(task, name) is not None}
     if "test" not in given and task.weights is None and (is_dataset(given["train"]) or isinstance(given["train"], tuple)):
-        given["train"], given["test"] = _divided(given["train"], TEST_FRACTION, seed)
+        given["train"], given["test"] = _divided(given["train"], TEST_FRACTION, seed, cache)
     if "val" not in given:
-        given["train"], given["val"] = _divided(given["train"], task.val_fraction, seed)
+        given["train"], given["val"] = _divided(given["train"], task.val_fraction, seed, cache)
     return given
 
 
@@ -107,18 +111,18 @@ def _plain(source: Any, where: str) -> Source:
     return x, y
 
 
-def _divided(source: Source, fraction: float, seed: int) -> tuple[Source, Source]:
+def _divided(source: Source, fraction: float, seed: int, cache: ArrayCache) -> tuple[Source, Source]:
     """A source in two: the rest, and a stratified `fraction` of it, in the order of the source."""
     if isinstance(source, tuple):
         x, y = source
-        rest, part = _indices(y, len(y), fraction, seed)
+        rest, part = _indices(y, len(y), fraction, seed, cache)
         return (x[rest], y[rest]), (x[part], y[part])
     data: Any = source
-    rest, part = _indices(getattr(data, "targets", None), len(data), fraction, seed)
+    rest, part = _indices(getattr(data, "targets", None), len(data), fraction, seed, cache)
     return Subset(data, rest.tolist()), Subset(data, part.tolist())
 
 
-def _indices(targets: Any, count: int, fraction: float, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
+def _indices(targets: Any, count: int, fraction: float, seed: int, cache: ArrayCache) -> tuple[torch.Tensor, torch.Tensor]:
     """Indices of the rest and of the part, each ascending.
 
     Raises:
@@ -127,11 +131,18 @@ def _indices(targets: Any, count: int, fraction: float, seed: int) -> tuple[torc
     wanted = max(1, math.ceil(count * fraction - 1e-9))
     if count - wanted < 1:
         raise TaskError(f"{count} examples are too few to hold {fraction:g} of them out", "give val= and test= yourself")
-    from sklearn.model_selection import train_test_split
-
     labels = _labels(targets, count, wanted)
+    said = hashlib.sha256(b"" if labels is None else np.ascontiguousarray(labels).data).hexdigest()
+    name = f"split {said} {count} {wanted} {seed}"
+    found = cache.kept(name, lambda: f"scikit-learn {version('scikit-learn')}", lambda: _drawn(count, wanted, seed, labels))
+    return found["rest"], found["part"]
+
+
+def _drawn(count: int, wanted: int, seed: int, labels: np.ndarray | None) -> dict[str, torch.Tensor]:
+    from sklearn.model_selection import train_test_split  # most of a second of imports that later processes do without
+
     rest, part = train_test_split(np.arange(count), test_size=wanted, random_state=seed % 2**32, stratify=labels)
-    return torch.from_numpy(np.sort(rest)), torch.from_numpy(np.sort(part))
+    return {"rest": torch.from_numpy(np.sort(rest)), "part": torch.from_numpy(np.sort(part))}
 
 
 def _labels(targets: Any, count: int, wanted: int) -> np.ndarray | None:
