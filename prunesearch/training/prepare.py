@@ -16,7 +16,6 @@ from prunesearch.measure.params import count_dense, count_macs
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.results import TaskInfo
 from prunesearch.tasks.cache import ArrayCache
-from prunesearch.tasks.cache import ArrayCache
 from prunesearch.tasks.digest import task_digest
 from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Loss

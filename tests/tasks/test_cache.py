@@ -144,7 +144,8 @@ def test_held_splits_are_equal_and_batches_are_taken_from_the_map_itself(tmp_pat
     x, y = held["train"]  # type: ignore[misc]
     split = Resident(x, y, Handling(32, torch.device("cpu")))
     assert split._x.data_ptr() == x.data_ptr()
-    plain = Resident(*given["train"], Handling(32, torch.device("cpu")))
+    raw: Any = given["train"]
+    plain = Resident(raw[0], raw[1], Handling(32, torch.device("cpu")))
     for one, other in zip(split.shuffled(0, 0), plain.shuffled(0, 0), strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
 
