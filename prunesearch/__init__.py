@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prunesearch.api import (
         check,
+        curve,
         dashboard,
         doctor,
         export,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         load,
         run,
         search,
+        sensitivity,
         show,
         status,
         studies,
@@ -51,6 +53,7 @@ __all__ = [
     "StudySpec",
     "Task",
     "check",
+    "curve",
     "dashboard",
     "doctor",
     "export",
@@ -60,6 +63,7 @@ __all__ = [
     "load",
     "run",
     "search",
+    "sensitivity",
     "show",
     "status",
     "studies",

@@ -8,12 +8,13 @@ from typing import Any
 import typer
 
 from prunesearch import api
-from prunesearch.cli import show, work
+from prunesearch.cli import curving, sensing, show, work
 from prunesearch.cli.build import Context, adapted, command, help_text
 from prunesearch.cli.options import Spelling
 
 FILE = Spelling(str, metavar="FILE")
 FOLDER = Spelling(str, metavar="DIR")
+SENSED = Spelling(str, ("--to",), "FILE")
 STUDY = Spelling(str, metavar="STUDY")
 
 
@@ -59,6 +60,8 @@ def build() -> typer.Typer:
     command(made, api.show, show.shown)
     command(made, api.groups, work.groups)
     command(made, api.run, work.ran)
+    command(made, api.curve, curving.drawn, around=curving.watched)
+    command(made, api.sensitivity, sensing.sensed, around=sensing.watched, own={"to": SENSED})
     command(made, api.export, work.exported, formats=False)
     command(made, api.dashboard, work.served, formats=False, around=work.serving)
     command(made, api.doctor, work.findings)
