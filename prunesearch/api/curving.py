@@ -63,7 +63,7 @@ class Curve:
         """What stands above table and figure."""
         seeds = len(self.sweep.seeds)
         of = f", mean of {seeds} seeds" if seeds > 1 else ""
-        return f"{self.sweep.info.name}: {self.sweep.info.metric} and loss of pruned networks{of}"
+        return f"{self.sweep.info.name}: {self.sweep.info.metric} of pruned networks{of}"
 
     def figure(self, axis: Axis = "sparsity", *, buttons: bool = True) -> Figure:
         """The figure; `axis` is what lies along x at first, and `buttons` whether the other one can be chosen."""

@@ -32,7 +32,7 @@ def curve_table(
         rows.append(point.to_dict() | {"points": None if gain is None else 100 * gain})
     columns = [
         Column("series", "series"),
-        Column("level", "asked", percent, right=True),
+        Column("level", "level", percent, right=True),
         Column("removed", "removed", percent, right=True),
         Column("sparsity", "parameters removed", percent, right=True),
         Column("params", "params", _whole, right=True),

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from plotly.graph_objects import Figure, Scatter
 
 COLORS = ("#2f6fd0", "#d1662b", "#2a8c57", "#8a4fb8", "#b8871b", "#c23b6b", "#3a9aa8", "#6d6f76")
-MOST_LOSSES = 4
-"""Lines beyond which no losses are drawn: nobody could tell them apart."""
+FEW = 4
+"""Lines beyond which no losses are drawn, and bars in place of bands: nobody could tell them apart."""
 _GREY = "#7d838c"
 
 
@@ -66,7 +66,12 @@ class Drawing:
     @property
     def losses(self) -> bool:
         """Whether losses are drawn."""
-        return len(self.series) <= MOST_LOSSES and any(self.loss in p.figures for p in self.points)
+        return self.few and any(self.loss in p.figures for p in self.points)
+
+    @property
+    def few(self) -> bool:
+        """Whether there is room for more than a line per series."""
+        return len(self.series) <= FEW
 
     def line(self, series: str, axis: Axis) -> list[CurvePoint]:
         """The points of a line that gave a network, from left to right."""
@@ -94,7 +99,7 @@ def _traces(drawing: Drawing, axis: Axis) -> Iterator[Scatter]:
     yield _dense(drawing)
     for index, series in enumerate(drawing.series):
         line, color = drawing.line(series, axis), COLORS[index % len(COLORS)]
-        if any(drawing.measure in p.deviations for p in line):
+        if drawing.few and any(drawing.measure in p.deviations for p in line):
             yield _band(drawing, line, axis, color)
         yield _accuracy(drawing, line, axis, color, series)
         if drawing.losses:
@@ -115,6 +120,7 @@ def _accuracy(drawing: Drawing, line: list[CurvePoint], axis: Axis, color: str, 
     from plotly.graph_objects import Scatter
 
     symbols = ["circle" if p.reason is None else "x" for p in line]
+    bars = [p.deviations.get(drawing.measure, 0.0) for p in line]
     return Scatter(
         x=[p.figures[axis] for p in line],
         y=[p.figures[drawing.measure] for p in line],
@@ -123,6 +129,7 @@ def _accuracy(drawing: Drawing, line: list[CurvePoint], axis: Axis, color: str, 
         legendgroup=series,
         line={"color": color, "width": 2.2, "dash": _dash(drawing, line)},
         marker={"symbol": symbols, "size": [7 if s == "circle" else 10 for s in symbols], "color": color},
+        error_y={"array": bars, "visible": not drawing.few and any(bars), "thickness": 1, "width": 3},
         hovertext=[_hover(p, drawing) for p in line],
         hoverinfo="text",
     )
@@ -195,7 +202,7 @@ def _others(drawing: Drawing, axis: Axis) -> Iterator[Scatter]:
 
     for index, series in enumerate(dict.fromkeys(p.series for p in drawing.published)):
         found = sorted((p for p in drawing.published if p.series == series and p.axis == axis), key=lambda p: p.level)
-        color = COLORS[index % len(COLORS)]
+        color = COLORS[(len(drawing.series) + index) % len(COLORS)]
         yield Scatter(
             x=[p.level for p in found] or [None],
             y=[p.accuracy for p in found] or [None],
@@ -250,19 +257,14 @@ def _menu(axes: Sequence[Axis], sizes: Sequence[int]) -> dict[str, Any]:
 
 def _layout(drawing: Drawing) -> dict[str, Any]:
     along = {"range": [-0.015, 1.015], "tickformat": ".0%", "dtick": 0.1}
-    right = {
-        "overlaying": "y",
-        "side": "right",
-        "showgrid": False,
-        "title": {"text": f"loss ({drawing.split})"},
-        "rangemode": "tozero",
-    }
+    right = {"overlaying": "y", "side": "right", "showgrid": False, "tickmode": "auto", "rangemode": "tozero"}
+    right |= {"title": {"text": f"loss ({drawing.split})"}}
     layout = {
         **LOOK,
         "title": {"text": drawing.title, "x": 0.02, "y": 0.97, "yanchor": "top", "font": {"size": 15}},
         "xaxis": {"title": {"text": AXES[drawing.axis]}, **along, **GRID},
         "yaxis": {"title": {"text": f"{drawing.metric} ({drawing.split})"}, **GRID},
         "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top"},
-        "margin": {"l": 70, "r": 70, "t": 80, "b": 60},
+        "margin": {"l": 70, "r": 70, "t": 80 if drawing.buttons else 50, "b": 60},
     }
     return layout | ({"yaxis2": {**GRID, **right}} if drawing.losses else {})
