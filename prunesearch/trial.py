@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import traceback
 from collections.abc import Iterator, Mapping
@@ -15,10 +16,11 @@ from torch import nn
 
 from prunesearch.criteria import load_plugin
 from prunesearch.errors import PrunesearchError
-from prunesearch.measure.accuracy import classification_report, mean_loss, predictions
+from prunesearch.measure.accuracy import classification_report, mean_loss, predictions, same_metric
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.latency import measure_latency
 from prunesearch.measure.params import shape_signature
+from prunesearch.pruning.dead import remove_dead
 from prunesearch.pruning.session import Finished
 from prunesearch.pruning.structure import WeightGroup
 from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result, TaskInfo
@@ -114,7 +116,7 @@ class _Trial:
                     finished = self.course.session.finish(self.course.signed(self.course.accuracy))
             if recorder:
                 recorder.end(self.epochs, self.course.model, self.course.session)
-            result = self._result(self.course.model, finished)
+            result = self._result(finished)
             if recorder:
                 recorder.close(result.measures)
         return result
@@ -167,9 +169,10 @@ class _Trial:
         on_cpu = self.prepared.device.type == "cpu"
         return f"{self.prepared.info.device}, 1 thread" if on_cpu else self.prepared.info.device
 
-    def _result(self, model: nn.Module, finished: Finished | None) -> Result:
+    def _result(self, finished: Finished | None) -> Result:
         """Measure what is left of the network, and judge it."""
-        accuracy = self.course.measured(self.prepared.splits.val)
+        accuracy = self._without_dead(self.course.measured(self.prepared.splits.val), finished)
+        model = self.course.model
         test_accuracy, report = self._tested(model)
         signature = shape_signature(model)
         sizes = sizes_of(model, self.prepared.example, self._masked, self.prepared.info.params)
@@ -197,6 +200,29 @@ class _Trial:
             report=report,
             losses=self._losses(model) if self.job.losses else {},
         )
+
+    def _without_dead(self, accuracy: float, finished: Finished | None) -> float:
+        """Remove the units that pruning of single weights has left dead, where the metric stays; the metric then.
+
+        Biases that take up what such units emitted are rounded, so that only the metric itself can say that nothing changed.
+        """
+        if finished is None or finished.infeasible or not self._masked:
+            return accuracy
+        whole = self.course.model
+        with self.clock.on("cut"):
+            smaller = copy.deepcopy(whole)
+            layers = {name.rpartition(".")[0] for name in self._masked}
+            dead = remove_dead(smaller, self.prepared.groups, self.prepared.example, layers)
+        if not dead.units:
+            return accuracy
+        self.course.model = smaller
+        again = self.course.measured(self.prepared.splits.val)
+        if same_metric(accuracy, again, self.task.metric):
+            self.notes.append(str(dead))
+            return again
+        self.course.model = whole
+        self.notes.append(f"dead units stay: without them the {self.task.metric_name} is {again:.6g}, not {accuracy:.6g}")
+        return accuracy
 
     @property
     def _masked(self) -> frozenset[str]:

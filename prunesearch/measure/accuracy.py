@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -50,6 +51,11 @@ def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:
         found = [(len(y), float(loss(model(x), y))) for x, y in batches]
     count = sum(n for n, _ in found)
     return sum(n * value for n, value in found) / count if count else float("nan")
+
+
+def same_metric(one: float, other: float, metric: str | Metric) -> bool:
+    """Whether two networks that differ by rounding alone may have these values: hits are counted, other metrics are rounded."""
+    return one == other if metric in ("accuracy", "top5") else math.isclose(one, other, rel_tol=1e-5)
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:

@@ -204,6 +204,33 @@ def test_run_writes_a_bundle_too(tmp_path: Path) -> None:
     assert sum(p.numel() for p in ps.load(ran.written).parameters()) == ran.measures.params
 
 
+SPARSE = """
+name: sparse
+task: {task}
+epochs: 3
+trials: 2
+space: {{granularity: weight, function: one_shot_static, scope: global, threshold: 0.96}}
+"""
+
+
+@pytest.mark.parametrize("task", ["digits-mlp", "digits-cnn"])
+def test_a_network_that_lost_dead_units_is_exported_kept_or_run_again(task: str, tmp_path: Path) -> None:
+    url, study = f"sqlite:///{tmp_path / 'studies.db'}", tmp_path / "sparse.yaml"
+    study.write_text(SPARSE.format(task=task))
+    front = ps.search(str(study), engine="serial", store=url, artifacts=str(tmp_path / "kept"))
+    row = front[0]
+    assert front.dense and row.measures.params_dense < front.dense.params_dense
+    first = ps.load(ps.export("sparse", trial=row.trial, to=str(tmp_path / "first"), store=url))
+    (tmp_path / "kept").rename(tmp_path / "hidden")
+    again = ps.load(ps.export("sparse", trial=row.trial, to=str(tmp_path / "again"), store=url))
+    assert sum(p.numel() for p in first.parameters()) == row.measures.params_dense
+    x = torch.rand(32, 1, 8, 8)
+    assert torch.equal(first(x), again(x)) and "dead units: " in (tmp_path / "first" / CARD).read_text()
+    ran = ps.run(row.policy, task=task, to=str(tmp_path / "ran"))
+    assert (ran.measures.accuracy, ran.measures.params) == (row.measures.accuracy, row.measures.params)
+    assert torch.equal(first(x), ps.load(str(ran.written))(x))
+
+
 def test_run_rescales_to_other_epochs_and_says_so() -> None:
     policy = Policy(epochs=10, function="gradual", threshold=0.5, epoch_threshold=2, converge_over=6)
     ran = ps.run(policy, task="iris-mlp", epochs=5)

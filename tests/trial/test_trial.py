@@ -204,7 +204,7 @@ def test_seconds_add_up(runner: TrialRunner) -> None:
 
 
 def test_equal_shapes_share_one_latency(runner: TrialRunner, dense: DenseReference) -> None:
-    weights = measured(runner.run(job(policy(), dense=dense, latency=LATENCY)))
+    weights = measured(runner.run(job(policy(threshold=0.05), dense=dense, latency=LATENCY)))
     assert (weights.latency_ratio, weights.latency_ms) == (1.0, dense.measures.latency_ms)
     neurons = policy(granularity="neuron")
     first = runner.run(job(neurons, dense=dense, latency=LATENCY))
