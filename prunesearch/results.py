@@ -31,6 +31,12 @@ MEASURES: Mapping[str, str] = {
 }
 """Every measure with its meaning, in the order in which tables show them. Only `accuracy` may be maximised."""
 
+NUMERICS: Mapping[str, str] = {
+    "exact": "float32 throughout",
+    "fast": "training multiplies in bfloat16 (TF32 on GPUs); what is chosen is trained again in exact",
+}
+"""How trials compute; see `prunesearch.training.numerics`."""
+
 OBJECTIVES = ("accuracy", "params", "params_dense", "macs", "bytes", "latency_ms", "sparsity")
 """Measures that can be objectives or constraints."""
 
@@ -194,6 +200,7 @@ class Job:
         record_to: folder that gets the run's weights and masks epoch by epoch, or None.
         losses: whether the loss on the held-out splits is measured too.
         ahead: run for the stages that it leaves to others; nobody reads its result.
+        exact: in exact numerics, whatever those of the engine are.
     """
 
     number: int
@@ -208,6 +215,7 @@ class Job:
     record_to: str | None = None
     losses: bool = False
     ahead: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True)

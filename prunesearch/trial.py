@@ -28,6 +28,7 @@ from prunesearch.tasks import Task, load_task
 from prunesearch.training.clock import Clock
 from prunesearch.training.course import Course, Setting, TrialFailure
 from prunesearch.training.keep import keep_network
+from prunesearch.training.numerics import require_fast, tf32
 from prunesearch.training.prepare import Prepared, find_device, prepare
 from prunesearch.training.recorder import Recorder
 from prunesearch.training.snapshots import SnapshotStore
@@ -55,6 +56,8 @@ class TrialRunner:
 
     def __init__(self, spec: EngineSpec, *, lane: Lane | None = None, task: Task | None = None) -> None:
         device = find_device(spec.device)
+        if spec.numerics == "fast":
+            require_fast(device)
         for plugin in spec.plugins:
             load_plugin(plugin)
         made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays) if task is None else task
@@ -63,7 +66,8 @@ class TrialRunner:
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
         if snapshots and not self._prepared.info.shares:
             log.warning("epochs are not shared between trials: the task brings its own loader, loop or evaluation")
-        self._setting = Setting(self._prepared, lane.checkpoint if lane else _nothing, snapshots, spec.plugins)
+        between, fast = lane.checkpoint if lane else _nothing, spec.numerics == "fast"
+        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast)
         self._lane = lane
 
     @classmethod
@@ -104,7 +108,8 @@ class _Trial:
 
     def __post_init__(self) -> None:
         self.clock = Clock(self._waited)
-        self.course = Course(self.setting, self.job.policy, self.epochs, self.job.seed, self.clock, self.job.ahead)
+        job = self.job
+        self.course = Course(self.setting, job.policy, self.epochs, job.seed, self.clock, job.ahead, job.exact)
 
     def run(self) -> Result:
         with self._recording() as recorder:
@@ -294,7 +299,7 @@ def _in_ms(ratio: float, iqr: float, dense_ms: float) -> dict[str, Any]:
 
 @contextmanager
 def _one_thread(device: torch.device) -> Iterator[None]:
-    """One thread on the CPU, and as many as before afterwards.
+    """One thread on the CPU, and no TF32 on a GPU unless training asks for it; afterwards all as before.
 
     Bits differ between one thread and two, and two processes of one thread each do 1.9x the work of one of two.
     """
@@ -302,7 +307,8 @@ def _one_thread(device: torch.device) -> Iterator[None]:
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
-        yield
+        with tf32(device, allowed=False):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -27,6 +27,7 @@ class EngineSpec:
         plugins: files with criteria of the user's own.
         stages: folder in which epochs that were trained are kept for all trials; None: nothing is shared.
         stage_budget: bytes that tensors may take in it.
+        numerics: how trials compute, one of `prunesearch.results.NUMERICS`.
         arrays: folder in which decoded data is kept, so that all workers hold it once; None: each decodes and holds its own.
     """
 
@@ -39,6 +40,7 @@ class EngineSpec:
     plugins: tuple[str, ...] = ()
     stages: str | None = None
     stage_budget: int = 2 << 30
+    numerics: str = "exact"
     arrays: str | None = None
 
 

@@ -21,6 +21,7 @@ from prunesearch.training.clock import Clock
 from prunesearch.training.data import Batches
 from prunesearch.training.learning_rate import Recipe, Segment
 from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.numerics import Numerics
 from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared
 from prunesearch.training.recorder import Recorder
@@ -44,12 +45,14 @@ class Setting:
         between: called between batches and while waiting: lets a latency measurement have the device.
         snapshots: where stages are kept; None: nothing is shared.
         plugins: files with criteria of the user's own.
+        fast: whether training computes in fewer bits.
     """
 
     prepared: Prepared
     between: Callable[[], None]
     snapshots: SnapshotStore | None = None
     plugins: tuple[str, ...] = ()
+    fast: bool = False
 
 
 @dataclass
@@ -64,6 +67,7 @@ class Course:
         clock: is told what the time is spent on.
         recorder: is shown the network before the first step and after every epoch, those of others' stages among them.
         ahead: it is run for the stages that it leaves to others.
+        exact: it computes in float32, whatever the setting.
     """
 
     setting: Setting
@@ -72,6 +76,7 @@ class Course:
     seed: int
     clock: Clock
     ahead: bool = False
+    exact: bool = False
     rows: list[EpochRow] = field(default_factory=list)
     recorder: Recorder | None = None
     model: nn.Module = field(init=False)
@@ -97,8 +102,13 @@ class Course:
         """The metric as schedules compare it: larger is better."""
         return metric if metric is None or self._prepared.task.goal == "maximize" else -metric
 
+    @property
+    def numerics(self) -> Numerics:
+        """How it computes."""
+        return Numerics(self._prepared.device, fast=self.setting.fast and not self.exact)
+
     def measured(self, split: Batches) -> float:
-        """The task's metric on a split.
+        """The task's metric on a split, in float32.
 
         Raises:
             TrialFailure: it is not a number.
@@ -123,7 +133,7 @@ class Course:
         prepared = self._prepared
         self.model = prepared.fresh(self.seed)
         optimizer = make_optimizer(prepared.task, self.model)
-        self.accuracy = self.measured(prepared.splits.val) if prepared.state is not None else None
+        self.accuracy = self._validated() if prepared.state is not None else None
         self.session = self._session(optimizer)
         if self.recorder:
             self.recorder.begin(self.model)
@@ -165,17 +175,22 @@ class Course:
             if known is not None:
                 return known
             stages.catch_up()
-            with self.clock.on("train"):
+            with self.clock.on("train"), self.numerics.training():
                 loss = train_epoch(loop, epoch, rates)
             rate = float(loop.optimizer.param_groups[0]["base_lr"]) * rates[0]
             if not math.isfinite(loss):
                 raise TrialFailure(f"the training loss became {loss} in epoch {epoch} (learning rate {rate:.3g})")
             with self.session.measuring() if self.session else nullcontext():
-                accuracy = self.measured(self._prepared.splits.val)
+                accuracy = self._validated()
                 sparsity = self.session.sparsity if self.session else 0.0
             row = EpochRow(epoch, loss, accuracy, rate, sparsity, self.clock.seconds - began)
             stages.trained(row)
         return row
+
+    def _validated(self) -> float:
+        """The metric on the validation split, as schedules see it."""
+        with self.numerics.validating():
+            return self.measured(self._prepared.splits.val)
 
     def _session(self, optimizer: Optimizer) -> PruningSession | None:
         if self.policy is None:
@@ -199,7 +214,7 @@ class Course:
 
     def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None, *, strict: bool) -> Stages:
         prepared = self._prepared
-        mode = f"float32 channels_last={prepared.channels_last} shrink"
+        mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink"
         key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
         return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict, self.ahead)
 
@@ -213,6 +228,7 @@ class Course:
             after_step=self.session.after_step if self.session else _nothing,
             between=self.setting.between,
             own=self._prepared.task.train_epoch,
+            forward=self.numerics.forward,
         )
 
 

@@ -27,6 +27,7 @@ class Loop:
         after_step: called after every step: keeps the masks.
         between: called between batches: lets a latency measurement have the device.
         own: the user's epoch, in place of ours.
+        forward: `(model, inputs) -> outputs` in the run's number format.
     """
 
     model: nn.Module
@@ -37,6 +38,7 @@ class Loop:
     after_step: Callable[[], None]
     between: Callable[[], None]
     own: TrainEpoch | None = None
+    forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = nn.Module.__call__
 
 
 def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
@@ -64,7 +66,7 @@ def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
     for (x, y), rate in zip(batches, rates, strict=False):
         set_rate(loop.optimizer, rate)
         loop.optimizer.zero_grad(set_to_none=True)
-        loss = loop.loss(loop.model(x), y)
+        loss = loop.loss(loop.forward(loop.model, x), y)
         loss.backward()
         loop.optimizer.step()
         loop.after_step()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 import torch
 
 from prunesearch.engines.base import EngineSpec
@@ -12,10 +13,12 @@ from prunesearch.models import mlp
 from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Job, LatencySpec, Measures, Result, Timings
 from prunesearch.tasks import Task
+from prunesearch.training.numerics import has_bfloat16
 from prunesearch.trial import TrialRunner
 
 CPU = EngineSpec("blobs", device="cpu")
 LATENCY = LatencySpec(rounds=3)
+needs_fast = pytest.mark.skipif(not has_bfloat16(torch.device("cpu")), reason="this processor multiplies no bfloat16")
 
 
 def blobs(count: int = 240, classes: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

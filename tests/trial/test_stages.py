@@ -18,7 +18,7 @@ from prunesearch.tasks import Task
 from prunesearch.training import stages
 from prunesearch.training.snapshots import SnapshotStore
 from prunesearch.trial import TrialRunner
-from tests.trial.blobs import CPU, job, make_task, numbers, policy
+from tests.trial.blobs import CPU, job, make_task, needs_fast, numbers, policy
 
 
 class Conv(nn.Module):
@@ -56,8 +56,9 @@ def conv_task(*, dropout: float = 0.0, **fields: Any) -> Task:
     return Task(**{**data, **made, **fields})
 
 
-def runner(task: Task, folder: Path | None) -> TrialRunner:
-    spec = EngineSpec(task.name or "", device="cpu", stages=None if folder is None else str(folder))
+def runner(task: Task, folder: Path | None, numerics: str = "exact") -> TrialRunner:
+    stages = None if folder is None else str(folder)
+    spec = EngineSpec(task.name or "", device="cpu", stages=stages, numerics=numerics)
     return TrialRunner.from_task(task, spec)
 
 
@@ -72,14 +73,14 @@ def kept(made: Policy | None, epochs: int, folder: Path) -> Job:
     return Job(number=0, policy=made, epochs=epochs, seed=0, keep_to=str(folder))
 
 
-def assert_forked_is_scratch(task: Task, made: Policy, tmp_path: Path, *before: Policy) -> Result:
+def assert_forked_is_scratch(task: Task, made: Policy, tmp_path: Path, *before: Policy, numerics: str = "exact") -> Result:
     """Run `made` from scratch and along stages that the dense network and `before` have trained; compare all bits."""
-    scratch = runner(task, None).run(kept(made, made.epochs, tmp_path / "scratch"))
-    first = runner(task, tmp_path / "stages")
+    scratch = runner(task, None, numerics).run(kept(made, made.epochs, tmp_path / "scratch"))
+    first = runner(task, tmp_path / "stages", numerics)
     first.run(Job(number=-1, policy=None, epochs=made.epochs, seed=0))
     for earlier in before:
         first.run(job(earlier))
-    forked = runner(task, tmp_path / "stages").run(kept(made, made.epochs, tmp_path / "forked"))
+    forked = runner(task, tmp_path / "stages", numerics).run(kept(made, made.epochs, tmp_path / "forked"))
     assert scratch.state != "failed", scratch.reason
     assert bare(forked) == bare(scratch)
     one, other = (load_file(tmp_path / name / "model.safetensors") for name in ("scratch", "forked"))
@@ -131,6 +132,15 @@ def test_forked_equals_scratch_for_recipes(recipe: dict[str, Any], tmp_path: Pat
     made = Policy.parse({"epochs": 5, "threshold": 0.5, "granularity": "filter", "epoch_threshold": 2})
     later = made.model_copy(update={"epoch_threshold": 3})
     assert_forked_is_scratch(conv_task(**recipe), made, tmp_path, later)
+
+
+@needs_fast
+@pytest.mark.parametrize("granularity", ["weight", "filter"])
+@pytest.mark.parametrize("fields", [BRANCHES[i] for i in (0, 4, 7, 9, 10)], ids=lambda f: "-".join(map(str, f.values())))
+def test_forked_equals_scratch_in_fast_numerics_too(fields: dict[str, Any], granularity: str, tmp_path: Path) -> None:
+    made = Policy.parse({"epochs": 5, "threshold": 0.5, "granularity": granularity, **fields})
+    forked = assert_forked_is_scratch(conv_task(), made, tmp_path, numerics="fast")
+    assert forked.epochs_trained == 5 - (made.epoch_threshold + (made.function == "gradual"))
 
 
 def test_pruned_epochs_are_shared_too(tmp_path: Path) -> None:
