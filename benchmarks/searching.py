@@ -139,7 +139,7 @@ def search(scenario: Scenario, policies: Sequence[dict[str, Any]], how: How) -> 
     with tempfile.TemporaryDirectory(prefix="prunesearch-bench-") as name:
         folder = Path(name)
         (folder / "study.yaml").write_text(yamlfile.dump(study_of(scenario, policies, how)), encoding="utf-8")
-        began, wall, peak = timed(_command(folder, how), _environment(folder), watch=how.watch_memory)
+        began, wall, peak = timed(_command(folder, how), _environment(folder), watch=_LOOK if how.watch_memory else None)
         return _read(folder, began, wall, peak)
 
 
@@ -154,13 +154,19 @@ def _environment(folder: Path) -> dict[str, str]:
     return {**os.environ, "PRUNESEARCH_HOME": str(folder / "home"), "PYTHONPATH": str(ROOT)}
 
 
-def timed(command: list[str], environment: dict[str, str], *, watch: bool) -> tuple[float, float, int]:
-    """When it began, the seconds that it took, and the most memory that its processes held."""
+def timed(command: list[str], environment: dict[str, str], *, watch: float | None) -> tuple[float, float, int]:
+    """When it began, the seconds that it took, and the most memory that its processes held.
+
+    Args:
+        command: what is run.
+        environment: its environment.
+        watch: seconds between two looks at the memory, each of which takes tens of milliseconds; None: nobody looks.
+    """
     began, clock, peak = time.time(), time.perf_counter(), 0
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        while watch and process.poll() is None:
+        while watch is not None and process.poll() is None:
             peak = max(peak, _held(process.pid))
-            time.sleep(_LOOK)
+            time.sleep(watch)
         _, told = process.communicate()
     wall = time.perf_counter() - clock
     if process.returncode:

@@ -21,6 +21,8 @@ from benchmarks.searching import timed
 from prunesearch.store import Store, TrialRecord
 
 FOLDER = ROOT / "benchmarks"
+_LOOK = 5.0
+"""Seconds between two looks at the memory of driver and workers."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def search_study(study: str, record: Record, where: Where) -> Run:
     command += ["--quiet", "--format", "json", *(["--data-dir", where.data_dir] if where.data_dir else [])]
     environment = {**os.environ, "PRUNESEARCH_HOME": str(where.home), "PYTHONPATH": str(ROOT)}
     before = _processor_seconds()
-    _began, wall, peak = timed(command, environment, watch=True)
+    _began, wall, peak = timed(command, environment, watch=_LOOK)
     cost = {"wall": wall, "processor": _processor_seconds() - before, "peak": peak}
     return record.add({"kind": "search", "study": study}, {**cost, **_found(study, where.store)})
 
