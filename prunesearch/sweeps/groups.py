@@ -39,10 +39,12 @@ class Probe:
         Raises:
             PolicyError: the network has nothing of a granularity, or nothing that can be pruned.
         """
+        if not info.granularities:
+            raise PolicyError(f"{info.name} has nothing that can be pruned", f"'prunesearch groups --task {info.name}' says why")
         missing = [g for g in self.granularities if g not in info.granularities]
-        if missing or not info.granularities:
-            has = ", ".join(info.granularities) or "nothing that can be pruned"
-            raise PolicyError(f"granularity: '{', '.join(missing)}' is nothing that {info.name} has", f"it has {has}")
+        if missing:
+            has = ", ".join(info.granularities)
+            raise PolicyError(f"granularity: '{missing[0]}' is nothing that {info.name} has", f"it has {has}")
         chosen = {g for granularity in self.granularities or info.granularities for g in info.prunable(granularity)}
         return tuple(sorted((g for g in info.groups if g in chosen), key=lambda g: g.kind != "weight"))
 
