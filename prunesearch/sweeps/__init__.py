@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prunesearch.sweeps.base import Candidate, DenseMeasured, News, Point, PointMeasured, Started, Sweep
 from prunesearch.sweeps.candidates import Cuts, policy_candidates, schedule_candidates
-from prunesearch.sweeps.sweeping import run_sweep
+from prunesearch.sweeps.sweeping import run_sweep, sweep_on
 
 __all__ = [
     "Candidate",
@@ -18,4 +18,5 @@ __all__ = [
     "policy_candidates",
     "run_sweep",
     "schedule_candidates",
+    "sweep_on",
 ]

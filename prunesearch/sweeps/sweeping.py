@@ -57,14 +57,31 @@ def run_sweep(
         TaskError: the task does not load, or its dense network cannot be trained.
         EnvironmentFailure: data, device, memory or workers are missing.
     """
+    with open_engine(engine, spec, task=task) as runs:
+        return sweep_on(runs, spec.task, candidates, seeds, latency=latency, listener=listener)
+
+
+def sweep_on(
+    engine: Engine,
+    task: str,
+    candidates: Candidates,
+    seeds: Sequence[int],
+    *,
+    latency: LatencySpec | None = None,
+    listener: Callable[[News], None] | None = None,
+) -> Sweep:
+    """`run_sweep` on an engine that is open already; `task` is what the sweep calls it.
+
+    Raises:
+        PrunesearchError: as `run_sweep`.
+    """
     if not seeds or len(set(seeds)) != len(seeds):
         raise UsageError(f"a sweep needs seeds that differ, got {list(seeds)}", "seeds=(0, 1, 2)")
-    with open_engine(engine, spec, task=task) as runs:
-        info = runs.describe()
-        wanted = candidates(info) if callable(candidates) else candidates
-        run = _Run(runs, info.epochs, latency, listener or _unheard, _distinct(wanted, info))
-        run.all(info, tuple(seeds))
-    return Sweep(spec.task, info, info.epochs, tuple(seeds), run.dense, tuple(run.points(wanted, seeds)))
+    info = engine.describe()
+    wanted = candidates(info) if callable(candidates) else candidates
+    run = _Run(engine, info.epochs, latency, listener or _unheard, _distinct(wanted, info))
+    run.all(info, tuple(seeds))
+    return Sweep(task, info, info.epochs, tuple(seeds), run.dense, tuple(run.points(wanted, seeds)))
 
 
 def _distinct(candidates: Sequence[Candidate], info: TaskInfo) -> dict[str, Candidate]:
