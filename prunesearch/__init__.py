@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from prunesearch.api import (
+        animate,
         check,
         curve,
         dashboard,
@@ -52,6 +53,7 @@ __all__ = [
     "PruningSession",
     "StudySpec",
     "Task",
+    "animate",
     "check",
     "curve",
     "dashboard",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prunesearch.api.about import version
+from prunesearch.api.animating import animate
 from prunesearch.api.bundles import export, load
 from prunesearch.api.checking import check, groups
 from prunesearch.api.curving import curve
@@ -15,6 +16,7 @@ from prunesearch.api.sensing import sensitivity
 from prunesearch.api.serving import dashboard
 
 __all__ = [
+    "animate",
     "check",
     "curve",
     "dashboard",

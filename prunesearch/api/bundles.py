@@ -89,10 +89,7 @@ def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
         TrialError: the trial left no network.
     """
     if trial.measures is None:
-        raise TrialError(
-            f"trial {trial.number} left no network: it is {trial.state} ({trial.reason or 'no reason'})",
-            "choose one of the front",
-        )
+        raise _no_network(trial)
     return About(
         task=str(study.spec["task"]),
         policy=trial.policy,
@@ -114,6 +111,11 @@ def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
     )
 
 
+def _no_network(trial: TrialRecord) -> TrialError:
+    told = f"trial {trial.number} left no network: it is {trial.state} ({trial.reason or 'no reason'})"
+    return TrialError(told, "choose one of the front")
+
+
 @contextmanager
 def _network(
     study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
@@ -123,34 +125,46 @@ def _network(
     if kept and (kept / WEIGHTS).exists() and (kept / ARCHITECTURE).exists():
         yield str(kept)
         return
-    if study.spec.get("engine") == "fake":
-        raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
     with TemporaryDirectory(prefix="prunesearch-") as folder:
         target = str(Path(folder) / "network")
-        _run_again(study, trial, target, device, data_dir, plugins)
+        run_again(study, trial, device, data_dir, plugins, keep_to=target)
         yield target
 
 
-def _run_again(
-    study: StudyRecord, trial: TrialRecord, target: str, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
+def run_again(
+    study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...], **wanted: str
 ) -> None:
-    """Run a stored trial once more into `target`.
+    """Run a stored trial once more.
+
+    Args:
+        study: whose trial it is.
+        trial: from its policy and seed.
+        device: where; None: where the study's trials run.
+        data_dir: where data sets lie.
+        plugins: files with criteria.
+        wanted: what the run shall leave, as fields of a `Job`: `keep_to`, `record_to`.
 
     Raises:
+        UsageError: its figures were invented.
+        TrialError: it left no network.
         EnvironmentFailure: accuracy or parameters are not the recorded ones.
     """
+    if study.spec.get("engine") == "fake":
+        raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
+    if trial.measures is None:
+        raise _no_network(trial)
     policy = read_policy(trial.policy, plugins)
     where = device or str(study.spec.get("device", "auto"))
     spec = EngineSpec(
         str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins, *stage_settings()
     )
     with open_engine("serial", spec) as engine:
-        job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, target, test=False)
+        job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, test=False, **wanted)  # type: ignore[arg-type]
         again, old = usable(engine, job).measures, trial.measures
     if again is None or old is None or (again.accuracy, again.params) != (old.accuracy, old.params):
         told = f"{again.accuracy:.6g} with {again.params:,} parameters" if again else "nothing"
         was = f"{old.accuracy:.6g} with {old.params:,}" if old else "nothing"
         raise EnvironmentFailure(
             f"running trial {trial.number} again gave {told}, not {was}: it was recorded on {trial.device}",
-            "export where it was recorded, or keep networks while searching: --artifacts DIR",
+            "do it where it was recorded, or keep networks while searching: --artifacts DIR",
         )

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from prunesearch import api
-from prunesearch.cli import curving, sensing, show, work
+from prunesearch.cli import animating, curving, sensing, show, work
 from prunesearch.cli.build import Context, adapted, command, help_text
 from prunesearch.cli.options import Spelling
 
@@ -16,6 +16,7 @@ FILE = Spelling(str, metavar="FILE")
 FOLDER = Spelling(str, metavar="DIR")
 SENSED = Spelling(str, ("--to",), "FILE")
 STUDY = Spelling(str, metavar="STUDY")
+ANIMATE = {"study": Spelling(str, ("--study",), "STUDY"), "to": Spelling(str, ("--to",), "FILE|DIR")}
 
 
 def _studies() -> typer.Typer:
@@ -63,6 +64,7 @@ def build() -> typer.Typer:
     command(made, api.curve, curving.drawn, around=curving.watched)
     command(made, api.sensitivity, sensing.sensed, around=sensing.watched, own={"to": SENSED})
     command(made, api.export, work.exported, formats=False)
+    command(made, api.animate, animating.animated, own=ANIMATE, around=animating.watched)
     command(made, api.dashboard, work.served, formats=False, around=work.serving)
     command(made, api.doctor, work.findings)
     command(made, api.version, show.version, formats=False)
