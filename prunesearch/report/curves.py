@@ -186,8 +186,8 @@ def _key(drawing: Drawing) -> Iterator[Scatter]:
     lost = [p for p in drawing.points if drawing.measure not in p.figures]
     floor = min((p.figures[drawing.measure] for p in drawing.points if drawing.measure in p.figures), default=0.0)
     yield Scatter(
-        x=[p.level for p in lost] or [None],
-        y=[floor for _ in lost] or [None],
+        x=_some([p.level for p in lost]),
+        y=_some([floor for _ in lost]),
         mode="markers",
         marker={"symbol": "x", "size": 10, "color": _GREY},
         name="cross: no usable network",
@@ -204,8 +204,8 @@ def _others(drawing: Drawing, axis: Axis) -> Iterator[Scatter]:
         found = sorted((p for p in drawing.published if p.series == series and p.axis == axis), key=lambda p: p.level)
         color = COLORS[(len(drawing.series) + index) % len(COLORS)]
         yield Scatter(
-            x=[p.level for p in found] or [None],
-            y=[p.accuracy for p in found] or [None],
+            x=_some([p.level for p in found]),
+            y=_some([p.accuracy for p in found]),
             mode="lines+markers" if len(found) > 1 else "markers",
             name=series,
             showlegend=bool(found),
@@ -214,6 +214,11 @@ def _others(drawing: Drawing, axis: Axis) -> Iterator[Scatter]:
             hovertext=[f"{p.series}<br>{percent(p.level)} {AXES[axis]}<br>{number(p.accuracy)}, published" for p in found],
             hoverinfo="text",
         )
+
+
+def _some(values: list[float]) -> list[float | None]:
+    """`values`, or one that is nowhere: a line without points would have no place in the legend."""
+    return [*values] or [None]
 
 
 def _hover(point: CurvePoint, drawing: Drawing) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from typing import Literal
 
 import pytest
 
@@ -13,17 +14,15 @@ from prunesearch.results import GroupInfo, LatencySpec, LayerRow, Measures, Resu
 from prunesearch.sweeps import Candidate, Point, Sweep, run_sweep, sweep_on
 from prunesearch.sweeps.curves import FIGURES, curve_points, dense_point, figures_of, removed, reported_split
 
-GROUPS = tuple(
-    GroupInfo(name, kind, (f"{name}.weight",), size, params, spared)
-    for name, kind, size, params, spared in (
-        ("fc1", "weight", 72, 72, None),
-        ("fc2", "weight", 384, 384, None),
-        ("fc3", "weight", 48, 48, "it is the output layer"),
-        ("fc1", "neuron", 24, 480, None),
-        ("fc2", "neuron", 16, 448, None),
-        ("fc3", "neuron", 3, 51, "its units are the network's outputs"),
-    )
+ROWS: tuple[tuple[str, Literal["weight", "neuron"], int, int, str | None], ...] = (
+    ("fc1", "weight", 72, 72, None),
+    ("fc2", "weight", 384, 384, None),
+    ("fc3", "weight", 48, 48, "it is the output layer"),
+    ("fc1", "neuron", 24, 480, None),
+    ("fc2", "neuron", 16, 448, None),
+    ("fc3", "neuron", 3, 51, "its units are the network's outputs"),
 )
+GROUPS = tuple(GroupInfo(n, kind, (f"{n}.weight",), size, params, spared) for n, kind, size, params, spared in ROWS)
 INFO = TaskInfo("blobs", "d", 4, "accuracy", "maximize", GROUPS, False, 547, 504, (240, 90, 90), 3, (3,), "cpu")
 
 
@@ -87,7 +86,8 @@ def test_a_point_says_which_seeds_gave_nothing_and_the_others_count() -> None:
     lost = Result("failed", None, reason="out of memory")
     collapsed = made(0.1, state="infeasible", reason="accuracy is at chance")
     (point,) = curve_points(swept([made(0.7), lost, made(0.5)]))
-    assert (point.figures["accuracy"], point.seeds, point.reason) == (pytest.approx(0.6), 2, "1 of 3 seeds: out of memory")
+    assert point.figures["accuracy"] == pytest.approx(0.6)
+    assert (point.seeds, point.reason) == (2, "1 of 3 seeds: out of memory")
     (point,) = curve_points(swept([collapsed]))
     assert (point.figures["accuracy"], point.reason) == (0.1, "accuracy is at chance")
     (point,) = curve_points(swept([lost]))
