@@ -22,9 +22,6 @@ from prunesearch.errors import DefinitionError, StudyError, bulleted, did_you_me
 from prunesearch.policy import problems_of
 from prunesearch.results import GroupInfo, TaskInfo
 
-SCHEMA_VERSION = 1
-"""Version of the file; raised when a field changes its meaning or goes."""
-
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -60,7 +57,7 @@ class Sensitivity(BaseModel):
     """The sensitivity of a network's groups, as `prunesearch sensitivity --to` writes it.
 
     Args:
-        schema_version: of the file.
+        schema_version: of the file; raised when a field changes its meaning or goes.
         task: the task's reference.
         digest: the task's digest, with the initial values of `seed`.
         seed: of the split, and the first of `seeds`.
@@ -78,7 +75,7 @@ class Sensitivity(BaseModel):
 
     model_config = _STRICT
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     task: str
     digest: str
     seed: int = Field(0, ge=0)

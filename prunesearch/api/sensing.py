@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.checking import workers_of
@@ -58,27 +59,15 @@ def sensitivity(
         TaskError: the task does not load, or its dense network cannot be trained.
         EnvironmentFailure: data, device or memory is missing, or a file cannot be written.
     """
+    how: dict[str, Any] = {"epochs": epochs, "seeds": seeds, "seed": seed, "workers": workers, "engine": engine, "device": device}
+    how |= {"data_dir": data_dir, "stage_budget": stage_budget, "plugin": plugin, "listener": listener}
     if schedules:
-        if to:
-            raise UsageError(
-                "--to writes the sensitivity of groups, and --schedules prunes whole networks", "leave one of them out"
-            )
-        run = {"workers": workers, "engine": engine, "device": device, "data_dir": data_dir, "stage_budget": stage_budget}
-        how = {"granularities": granularities, "criteria": (criterion,), "retrain": retrain, "epochs": epochs, "plot": plot}
-        return curve(task, levels=levels, schedules=True, seeds=seeds, seed=seed, plugin=plugin, listener=listener, **how, **run)
+        cut: dict[str, Any] = {"granularities": granularities, "criteria": (criterion,), "retrain": retrain}
+        return curve(task, levels=levels, schedules=True, plot=_alone(plot, to), **cut, **how)
     _refuse(granularities, to, plot, force=force)
-    load_plugins(plugin)
-    probe = Probe(_ratios(levels), tuple(granularities), criterion, retrain)
-    ref, own = named(task)
-    if own is None:
-        parse_reference(ref)
-    stages = stage_settings(stage_budget)
-    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, data_folder(data_dir), tuple(plugin), *stages)
-    runs = engine or ("process" if own is None else "serial")
-    sweep = run_sweep(spec, _checked(probe), range(seed, seed + seeds), task=own, engine=runs, listener=listener)
-    found = probe.outcome(sweep, seed)
+    found = _measured(task, Probe(_ratios(levels), tuple(granularities), criterion, retrain), **how)
     if to:
-        write_file(Path(to), json.dumps({**found.to_dict()}, indent=1) + "\n", force=force)
+        write_file(Path(to), json.dumps(found.to_dict(), indent=1) + "\n", force=force)
     if plot:
         write_sensitivity(found, plot)
     return found
@@ -95,6 +84,40 @@ def write_sensitivity(found: Sensitivity, path: str | Path) -> Path:
     from prunesearch.report.pareto import write_figure
 
     return write_figure(sensitivity_figure(found), path)
+
+
+def _measured(
+    task: TaskLike,
+    probe: Probe,
+    *,
+    epochs: int | None,
+    seeds: int,
+    seed: int,
+    workers: str | int | None,
+    engine: str | None,
+    device: str,
+    data_dir: str | None,
+    stage_budget: float | None,
+    plugin: Sequence[str],
+    listener: Callable[[News], None] | None,
+) -> Sensitivity:
+    """The sweep over all groups, and what it found."""
+    load_plugins(plugin)
+    ref, own = named(task)
+    if own is None:
+        parse_reference(ref)
+    stages = stage_settings(stage_budget)
+    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, data_folder(data_dir), tuple(plugin), *stages)
+    runs = engine or ("process" if own is None else "serial")
+    sweep = run_sweep(spec, _checked(probe), range(seed, seed + seeds), task=own, engine=runs, listener=listener)
+    return probe.outcome(sweep, seed)
+
+
+def _alone(plot: str | None, to: str | None) -> str | None:
+    """`plot`, where no file is asked for, which whole networks have none of."""
+    if to:
+        raise UsageError("--to is for groups, and --schedules prunes whole networks", "leave one of them out")
+    return plot
 
 
 def _refuse(granularities: Sequence[str], to: str | None, plot: str | None, *, force: bool) -> None:

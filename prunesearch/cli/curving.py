@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeVar
 
 from prunesearch.api.curving import Curve
 from prunesearch.cli.build import Context
@@ -12,8 +13,10 @@ from prunesearch.report.curve_table import curve_csv, curve_table
 from prunesearch.report.words import number, percent
 from prunesearch.sweeps import DenseMeasured, News, PointMeasured, Started
 
+Found = TypeVar("Found")
 
-def watched(curve: Callable[..., Curve], context: Context) -> Curve:
+
+def watched(curve: Callable[..., Found], context: Context) -> Found:
     """Measure, and tell of every network."""
     plot = context.given["plot"]
     if plot:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
 
 from prunesearch.api.curving import Curve
 from prunesearch.api.sensing import write_sensitivity
@@ -13,15 +12,8 @@ from prunesearch.cli.formats import emit
 from prunesearch.report.heat import sensitivity_csv, sensitivity_table
 from prunesearch.sensitivity import Sensitivity
 
-Found = Sensitivity | Curve
 
-
-def watched(sensitivity: Callable[..., Found], context: Context) -> Found:
-    """Measure, and tell of every network."""
-    return curving.watched(sensitivity, context)
-
-
-def sensed(found: Found, context: Context) -> None:
+def sensed(found: Sensitivity | Curve, context: Context) -> None:
     """What every group loses; for whole networks what `curve` prints."""
     if isinstance(found, Curve):
         curving.drawn(found, context)

@@ -45,7 +45,7 @@ def test_csv_has_a_row_per_group_and_ratio() -> None:
     table = sensitivity_csv(made())
     assert [c.key for c in table.columns][:6] == ["group", "kind", "size", "ratio", "accuracy", "drop"]
     assert len(table.rows) == 9
-    assert table.rows[1] | {"accuracy": None} == {
+    assert {**table.rows[1], "accuracy": None} == {
         "group": "conv1",
         "kind": "weight",
         "size": 90,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -64,20 +65,21 @@ def network(prepared: Prepared, trained: Path) -> nn.Sequential:
 
 def masked(model: nn.Sequential, name: str, kind: str, ratio: float) -> nn.Sequential:
     """A group pruned with torch.nn.utils.prune, and everything else that belongs to its units zeroed by hand."""
-    layer = model.get_submodule(name)
+    layer: Any = model.get_submodule(name)
     if kind == "weight":
-        prune.l1_unstructured(layer, "weight", amount=math.floor(layer.weight.numel() * ratio + 1e-9))  # type: ignore[operator,arg-type]
+        prune.l1_unstructured(layer, "weight", amount=math.floor(layer.weight.numel() * ratio + 1e-9))
         return model
-    prune.ln_structured(layer, "weight", amount=math.floor(len(layer.weight) * ratio + 1e-9), n=1, dim=0)  # type: ignore[arg-type]
-    gone = layer.weight_mask.flatten(1).sum(1) == 0  # type: ignore[operator,union-attr]
+    prune.ln_structured(layer, "weight", amount=math.floor(len(layer.weight) * ratio + 1e-9), n=1, dim=0)
+    gone = layer.weight_mask.flatten(1).sum(1) == 0
     following = {"conv1": ("norm1", "conv2"), "conv2": ("norm2", "fc1"), "fc1": ("fc1", "fc2")}[name]
-    own, after = model.get_submodule(following[0]), model.get_submodule(following[1])
+    own: Any = model.get_submodule(following[0])
+    after: Any = model.get_submodule(following[1])
     with torch.no_grad():
-        own.bias[gone] = 0  # type: ignore[operator,index]
+        own.bias[gone] = 0
         if name != "fc1":
-            own.weight[gone] = 0  # type: ignore[operator,index]
-        per = after.weight.shape[1] // len(gone)  # type: ignore[operator,index]
-        after.weight[:, gone.repeat_interleave(per)] = 0  # type: ignore[operator,index]
+            own.weight[gone] = 0
+        per = after.weight.shape[1] // len(gone)
+        after.weight[:, gone.repeat_interleave(per)] = 0
     return model
 
 
@@ -156,7 +158,7 @@ def test_means_over_seeds_and_failures(direction: str, sign: int) -> None:
     network: TaskInfo = info(MLP[3:5])
     object.__setattr__(network, "direction", direction)
     dense = {3: result(0.9, 100), 4: result(0.8, 100)}
-    accuracies = [[0.85, 0.8], [0.6, 0.7], [0.9, 0.8], [0.5, None]]
+    accuracies: list[list[float | None]] = [[0.85, 0.8], [0.6, 0.7], [0.9, 0.8], [0.5, None]]
     failed = Result("failed", None, reason="nan")
     points = [
         Point("x", 0.5, s, failed if a is None else result(a)) for row in accuracies for s, a in zip((3, 4), row, strict=True)
