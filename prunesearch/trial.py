@@ -27,6 +27,7 @@ from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result, TaskI
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.clock import Clock
 from prunesearch.training.course import Course, Setting, TrialFailure
+from prunesearch.training.forks import sample_of, with_sharing
 from prunesearch.training.keep import keep_network
 from prunesearch.training.numerics import require_fast, tf32
 from prunesearch.training.prepare import Prepared, find_device, prepare
@@ -64,10 +65,11 @@ class TrialRunner:
         with _one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs, cache=spec.arrays)
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
-        if snapshots and not self._prepared.info.shares:
-            log.warning("epochs are not shared between trials: the task brings its own loader, loop or evaluation")
+        if snapshots:
+            self._prepared = with_sharing(self._prepared, spec.task if task is None else "", spec.seed, snapshots.folder)
+        sample = sample_of(self._prepared) if snapshots and self._prepared.info.shares else ""
         between, fast = lane.checkpoint if lane else _nothing, spec.numerics == "fast"
-        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast)
+        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast, sample)
         self._lane = lane
 
     @classmethod

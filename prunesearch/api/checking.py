@@ -10,7 +10,7 @@ from typing import Any
 from prunesearch.api.arguments import documented
 from prunesearch.api.definitions import definition
 from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import data_folder
+from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import StoreError, StudyError, UsageError
 from prunesearch.results import GroupInfo, TaskInfo
@@ -34,6 +34,7 @@ class Checked:
         workers: trials at a time.
         seconds: the whole search, dense reference included.
         fitting: trials that fit into the timeout, None without one.
+        sharing: whether trials share epochs, in words.
     """
 
     study: StudySpec
@@ -47,6 +48,7 @@ class Checked:
     workers: int
     seconds: float
     fitting: int | None
+    sharing: str
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in `check --format json`."""
@@ -77,6 +79,9 @@ def check(
 ) -> Checked:
     """Check a study before hours are spent: definition, task and space; then train 20 batches to say what it costs.
 
+    A task with a loader, loop or evaluation of its own is also trained for four epochs, once, to find out whether its trials may
+    share epochs: whether a network that goes on from another's snapshot stays equal to it in all bits.
+
     Raises:
         StudyError: the definition, its space or a policy to start from is not valid.
         TaskError: the task does not load or its parts do not fit together.
@@ -90,9 +95,14 @@ def check(
     from prunesearch.search.space import SearchSpace
     from prunesearch.search.start import start_policies
 
-    found = rehearse(EngineSpec(spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin)))
+    stages, arrays = stage_settings(), arrays_folder()
+    how = EngineSpec(
+        spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin), *stages, arrays=arrays
+    )
+    found = rehearse(how)
     space = SearchSpace.of(spec, found.info)
     start_policies(spec, space)
+    sharing = _sharing(how, found.info)
     per_trial = found.seconds_per_epoch * max(1, space.epochs)
     at_once = spec.workers or slots(found.info.device)
     rounds = -(-spec.trials // at_once)
@@ -108,6 +118,7 @@ def check(
         workers=at_once,
         seconds=(rounds + 1) * per_trial,
         fitting=None if spec.timeout is None else max(0, int(spec.timeout / per_trial - 1) * at_once),
+        sharing=sharing,
     )
 
 
@@ -182,6 +193,18 @@ def slots(device: str) -> int:
     from prunesearch.engines.devices import usable_cores, visible_devices
 
     return usable_cores() if device.startswith("cpu") else len(visible_devices("cuda"))
+
+
+def _sharing(how: EngineSpec, info: TaskInfo) -> str:
+    """Whether trials share epochs, in words; tried where nobody has."""
+    from prunesearch.api.forking import try_fork
+
+    if info.shares:
+        return "shared by trials that begin alike"
+    found = try_fork(how, info)
+    if found.equal:
+        return "shared by trials that begin alike: the task's own code was tried, and a fork was equal in all bits"
+    return f"not shared: {found.reason}"
 
 
 def _name_of(task: str) -> str:

@@ -108,6 +108,7 @@ def _cost(found: Checked) -> list[tuple[str, str]]:
         ("memory", f"{found.peak_mb:,.0f} MB per worker"),
         ("one epoch", duration(found.seconds_per_epoch)),
         ("one trial", f"{duration(found.seconds_per_trial)} ({found.epochs} epochs)"),
+        ("epochs", found.sharing),
         ("search", f"{study.trials} trials, {found.workers} at a time: about {duration(found.seconds)}"),
     ]
     if found.fitting is not None:

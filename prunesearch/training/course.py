@@ -46,6 +46,7 @@ class Setting:
         snapshots: where stages are kept; None: nothing is shared.
         plugins: files with criteria of the user's own.
         fast: whether training computes in fewer bits.
+        sample: hash of what a user's loader gives first; part of the names of stages.
     """
 
     prepared: Prepared
@@ -53,6 +54,7 @@ class Setting:
     snapshots: SnapshotStore | None = None
     plugins: tuple[str, ...] = ()
     fast: bool = False
+    sample: str = ""
 
 
 @dataclass
@@ -214,7 +216,7 @@ class Course:
 
     def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None, *, strict: bool) -> Stages:
         prepared = self._prepared
-        mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink"
+        mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink{self.setting.sample}"
         key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
         return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict, self.ahead)
 
