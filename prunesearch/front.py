@@ -139,6 +139,8 @@ class Front:
         study: the study's name.
         device: where it was measured.
         recorded: its hypervolume if that is known already, so that reading a store needs no numpy.
+        numerics: how its figures were computed: `exact`; `fast`, not measured again yet; or `remeasured`: found in fast
+            numerics, and all figures measured again in exact.
     """
 
     rows: tuple[FrontRow, ...]
@@ -147,6 +149,7 @@ class Front:
     study: str = ""
     device: str = ""
     recorded: float | None = field(default=None, compare=False)
+    numerics: Literal["exact", "fast", "remeasured"] = "exact"
 
     @classmethod
     def of(
@@ -276,6 +279,7 @@ class Front:
             "dense": None if self.dense is None else self.dense.to_dict(),
             "hypervolume": volume,
             "front": [row.to_dict() for row in self.rows],
+            "numerics": self.numerics,
         }
 
     @property

@@ -183,6 +183,10 @@ class DenseReference:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
+DENSE = -1
+"""The number of the dense reference wherever trials have theirs."""
+
+
 @dataclass(frozen=True)
 class Job:
     """One thing an engine is asked to run.

@@ -244,6 +244,9 @@ class StudySpec(BaseModel):
         None, description="file of 'prunesearch sensitivity --to': policies to try first, and ranges of ratios, are made from it"
     )
     device: str = Field("auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:1")
+    numerics: Literal["exact", "fast"] = Field(
+        "exact", description="exact: float32; fast: training in bfloat16, and the front again in exact"
+    )
     engine: Literal["process", "serial", "fake"] = Field("process", description="who runs trials")
     workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
 

@@ -282,7 +282,7 @@ def test_a_measure_that_nobody_took_is_told() -> None:
 def test_to_dict_is_what_front_prints() -> None:
     found = front(*MANY)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert list(plain) == ["schema_version", "study", "directions", "device", "dense", "hypervolume", "front"]
+    assert list(plain) == ["schema_version", "study", "directions", "device", "dense", "hypervolume", "front", "numerics"]
     assert (plain["schema_version"], plain["study"], plain["device"]) == (1, "s", "cpu")
     assert plain["directions"] == TWO and plain["dense"]["params"] == 100
     assert plain["hypervolume"] == pytest.approx(found.hypervolume())

@@ -25,6 +25,7 @@ ARGUMENTS: Mapping[str, str] = {
     "device": "auto, cpu, cuda or cuda:1",
     "store": "database of the studies, as an SQLAlchemy URL (or PRUNESEARCH_STORE; else prunesearch.db here)",
     "sampler": "who proposes policies: tpe, tpe_multivariate, random, nsga2 or gp",
+    "numerics": "how training computes: exact (float32), or fast (bfloat16; what is chosen is trained again in exact)",
     "data_dir": "folder where data sets lie, or are put (or PRUNESEARCH_DATA)",
     "keep": "whose networks are kept under --artifacts: front, all or none",
     "artifacts": "folder for the networks that are kept; none are without it",

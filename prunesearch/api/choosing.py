@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prunesearch.api.settings import store_url
 from prunesearch.errors import StudyError, UsageError
-from prunesearch.front import Front, FrontRow, direction_of, directions_of
+from prunesearch.front import Front, FrontRow, direction_of
 from prunesearch.spec import StudySpec, ready_studies
 
 if TYPE_CHECKING:
@@ -99,16 +99,7 @@ def on_front(front: Front, trial: int) -> FrontRow:
 
 def stored_front(store: Store, study: StudyRecord) -> Front:
     """The front of a stored study as it is now. Imports neither torch nor optuna."""
-    from prunesearch.search.fronts import row_of  # here, as sqlalchemy comes with it: 0.1 s that `--help` does not need
-
-    spec = StudySpec.parse(study.spec, f"stored study '{study.name}'")
-    directions = directions_of(spec.objectives, study.info.direction if study.info else "maximize")
-    rows = [row_of(t) for t in store.trials(study.name, "complete") if t.measures and t.feasible]
-    dense = study.dense.measures if study.dense else None
-    front = Front.of(rows, directions, dense=dense, study=study.name, device=study.info.device if study.info else "")
-    history = store.front_history(study.name)
-    known = bool(history) and tuple(sorted(history[-1].members)) == front.trials
-    return replace(front, recorded=history[-1].hypervolume) if known else front
+    return store.front(study.name)
 
 
 def open_store(store: str | None) -> Store:

@@ -43,6 +43,7 @@ def search(
     engine: str | None = None,
     device: str | None = None,
     sampler: str | None = None,
+    numerics: str | None = None,
     sensitivity: str | Path | Sensitivity | None = None,
     store: str | None = None,
     data_dir: str | None = None,
@@ -72,13 +73,22 @@ def search(
 
     load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
-    given |= {"sensitivity": sensitivity}
+    given |= {"sensitivity": sensitivity, "numerics": numerics}
     given |= {"name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
     spec, own = _asked(study, task, given, store)
     stages = stage_settings(stage_budget)
     own_data, arrays = data_folder(data_dir), arrays_folder()
     how = EngineSpec(
-        spec.task, spec.epochs, spec.seed, spec.device, spec.workers, own_data, tuple(plugin), *stages, arrays=arrays
+        spec.task,
+        spec.epochs,
+        spec.seed,
+        spec.device,
+        spec.workers,
+        own_data,
+        tuple(plugin),
+        *stages,
+        arrays=arrays,
+        numerics=spec.numerics,
     )
     kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from prunesearch.api.arguments import ARGUMENTS
-from prunesearch.results import OBJECTIVES
+from prunesearch.results import NUMERICS, OBJECTIVES
 from prunesearch.spec import SAMPLERS
 
 Format = Literal["table", "json", "csv"]
@@ -55,6 +55,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "device": Spelling(str, ("--device",), "DEVICE"),
     "store": Spelling(str, ("--store", "--storage"), "URL"),
     "sampler": Spelling(_one_of(SAMPLERS), ("--sampler",)),
+    "numerics": Spelling(_one_of(tuple(NUMERICS)), ("--numerics",)),
     "data_dir": Spelling(str, ("--data-dir",), "DIR"),
     "keep": Spelling(Literal["front", "all", "none"], ("--keep",)),
     "artifacts": Spelling(str, ("--artifacts",), "DIR"),

@@ -14,6 +14,8 @@ from prunesearch.search.events import (
     DenseStarted,
     Event,
     FrontChanged,
+    Remeasured,
+    Remeasuring,
     SearchEnded,
     SearchStarted,
     TrialFailed,
@@ -158,6 +160,10 @@ def line_of(event: News, state: Progress) -> str | None:
         case FrontChanged():
             volume = "" if event.hypervolume is None else f", hypervolume {event.hypervolume:.4f}"
             return f"{_count(state)} front: {len(event.members)}{volume}"
+        case Remeasuring():
+            return f"the front, {event.count} networks with the dense one, once more in exact numerics"
+        case Remeasured():
+            return f"[{event.done}/{event.total}] exact {_again(event)}"
         case Warned():
             return f"warning: {event.text}" + (f" ({event.hint})" if event.hint else "")
     return None
@@ -167,7 +173,11 @@ def _count(state: Progress) -> str:
     return f"[{state.done:>{len(str(state.total))}}/{state.total}]"
 
 
-def _figures(event: TrialFinished) -> str:
+def _again(event: Remeasured) -> str:
+    return f"{'dense' if event.number is None else f'trial {event.number}'}: {_figures(event)}"
+
+
+def _figures(event: TrialFinished | Remeasured) -> str:
     m = event.result.measures
     if m is None:
         return event.result.reason or event.result.state

@@ -16,6 +16,10 @@ VERSUS = {"accuracy": ("points", "vs dense"), "params": ("fewer", ""), "latency_
 """Measure -> the field of `Comparison` that stands beside it, and that column's title."""
 
 
+FIGURES = {"fast": "figures of fast numerics", "remeasured": "found in fast numerics, measured again in exact"}
+"""What is said of a front whose figures are not simply exact."""
+
+
 def studies_table(lines: Sequence[Mapping[str, Any]]) -> Table:
     """Ready and stored studies."""
     columns = (
@@ -36,7 +40,9 @@ def front_table(front: Front) -> Table:
     knee = front.knee().trial if len(front) > 2 else None
     rows += [_front_row(row, front, "knee" if row.trial == knee else "") for row in front]
     sure = all(row.confirmed for row in front)
-    title = f"Front of {front.study}" + ("" if sure else " (not confirmed over fresh seeds)")
+    told = [] if sure else ["not confirmed over fresh seeds"]
+    told += [FIGURES[front.numerics]] if front.numerics in FIGURES else []
+    title = f"Front of {front.study}" + (f" ({'; '.join(told)})" if told else "")
     columns = [Column("trial", "trial", right=True), *_objective_columns(front), Column("mark", ""), Column("words", "policy")]
     return Table(tuple(columns), rows, title, frozenset({0} if front.dense else ()))
 

@@ -11,11 +11,11 @@ from time import perf_counter
 
 from prunesearch.engines.base import Engine
 from prunesearch.errors import EnvironmentFailure, TaskError
-from prunesearch.results import DenseReference, Job, Result
+from prunesearch.results import DENSE, DenseReference, Job, Result
 from prunesearch.search import events
 from prunesearch.search.events import Listener
 from prunesearch.search.judge import unusable
-from prunesearch.search.planner import DENSE_JOB, dense_job
+from prunesearch.search.planner import dense_job
 from prunesearch.search.signals import StopFlag
 from prunesearch.spec import StudySpec
 from prunesearch.store import Store
@@ -66,7 +66,7 @@ def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahea
         for job in (dense_job(epochs, spec.seed, spec.latency), *waiting):
             engine.submit(job)
         outcome, waiting = None, ()
-        while outcome is None or outcome.job.number != DENSE_JOB:
+        while outcome is None or outcome.job.number != DENSE:
             with flag.interruptible():
                 outcome = engine.next(timeout=1.0)
         if outcome.result is not None:

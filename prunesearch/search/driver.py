@@ -16,14 +16,15 @@ from typing import Any
 
 from prunesearch.engines.base import Engine
 from prunesearch.errors import StudyError
-from prunesearch.front import Front, directions_of
+from prunesearch.front import directions_of
 from prunesearch.results import DenseReference, Job, TaskInfo
 from prunesearch.search import events
 from prunesearch.search import steps as d
 from prunesearch.search.decide import State, decide
 from prunesearch.search.dense import dense_reference
 from prunesearch.search.events import Listener, deaf
-from prunesearch.search.fronts import Growing, Keep, row_of
+from prunesearch.search.exact import remeasure
+from prunesearch.search.fronts import Growing, Keep
 from prunesearch.search.heart import Heart
 from prunesearch.search.ledger import Reconciled, owner_name, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
@@ -113,7 +114,10 @@ class _Search:
         tickets = self._store.tickets(name)
         if len(tickets) < self._total or any(t.state != "done" for t in tickets) or any(self._outbox.kept(name)):
             return None
-        return self._outcome(record.info, record.dense, None)
+        front = self._store.front(name)
+        if len(front) and front.numerics == "fast":
+            return None
+        return self._outcome(record.dense, None)
 
     def begin(self, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
         """Open the study in both sets of tables, and drive it to its end."""
@@ -139,7 +143,7 @@ class _Search:
             ahead = self._ahead(opened)
             dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
         except Interrupted:
-            return self._outcome(info, None, flag.reason)
+            return self._outcome(None, flag.reason)
         self._watch.dense(seconds)
         study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)
@@ -148,8 +152,18 @@ class _Search:
         performer = Performer(study, opened.space, opened.starts, self._engine, planner, recorder, owner_name(), found)
         state = State(self._engine.slots, redo={number: t.number for number, t in found.tickets.items()})
         stopped = self._drive(performer, state, flag, memory)
+        if spec.numerics == "fast" and stopped not in ("interrupt", "terminate"):
+            stopped = self._measured_again(study, planner, recorder, flag) or stopped
         memory.note_run({"stopped": stopped, **self._times()})
-        return self._outcome(info, dense, stopped)
+        return self._outcome(dense, stopped)
+
+    def _measured_again(self, study: Study, planner: Planner, recorder: Recorder, flag: StopFlag) -> str | None:
+        """The front in exact numerics; why that was stopped, or None."""
+        try:
+            remeasure(study, self._engine, planner, recorder.latencies, flag)
+        except Interrupted:
+            return flag.reason
+        return None
 
     def _ahead(self, opened: Opened) -> tuple[Job, ...]:
         """What the slots do that the dense reference leaves idle."""
@@ -233,7 +247,7 @@ class _Search:
             return None if outcome is None else performer.receive(outcome)
         return None
 
-    def _outcome(self, info: TaskInfo, dense: DenseReference | None, stopped: str | None) -> SearchOutcome:
+    def _outcome(self, dense: DenseReference | None, stopped: str | None) -> SearchOutcome:
         """What is handed back.
 
         Raises:
@@ -244,9 +258,7 @@ class _Search:
         error = nothing_feasible(name, records) if stopped in (None, "timeout", "exhausted") else None
         if error is not None:
             raise error
-        directions = directions_of(self._given.objectives, info.direction)
-        rows = [row_of(r) for r in records if r.feasible and r.measures is not None]
-        front = Front.of(rows, directions, dense=dense.measures if dense else None, study=name, device=info.device)
+        front = self._store.front(name)
         times = self._times()
         self._emit(events.SearchEnded(name, len(records), self._total, stopped, times["seconds"], times.get("overhead")))
         return SearchOutcome(

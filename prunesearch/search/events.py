@@ -115,6 +115,32 @@ class FrontChanged:
 
 
 @dataclass(frozen=True)
+class Remeasuring:
+    """All trials of a study in fast numerics have ended; so many networks are now trained again in exact."""
+
+    count: int
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """A network was trained again in exact numerics.
+
+    Args:
+        number: its trial; None: the dense network.
+        result: what came out.
+        feasible: whether it is complete and within all constraints.
+        done: how many are done.
+        total: how many there are.
+    """
+
+    number: int | None
+    result: Result
+    feasible: bool
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
 class Warned:
     """Something a person should know; the search goes on."""
 
@@ -152,6 +178,8 @@ Event = (
     | TrialFailed
     | Duplicate
     | FrontChanged
+    | Remeasuring
+    | Remeasured
     | Warned
     | SearchEnded
 )

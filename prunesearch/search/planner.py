@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 
-from prunesearch.measure.ratios import DENSE, Ratio, merge_ratio
+from prunesearch.measure.ratios import DENSE as SAME
+from prunesearch.measure.ratios import Ratio, merge_ratio
 from prunesearch.policy import Policy
-from prunesearch.results import DenseReference, Job, LatencySpec, Measures, Result
+from prunesearch.results import DENSE, DenseReference, Job, LatencySpec, Measures, Result
 
 
 @dataclass(frozen=True)
@@ -26,12 +27,12 @@ class Latencies:
     """
 
     shapes: Mapping[str, Ratio] = field(default_factory=dict)
-    levels: tuple[Ratio, ...] = (DENSE,)
+    levels: tuple[Ratio, ...] = (SAME,)
 
     @classmethod
     def of(cls, dense: DenseReference) -> Latencies:
         """What is known before the first trial: the dense network's ratio is 1."""
-        return cls({dense.signature: DENSE})
+        return cls({dense.signature: SAME})
 
     def learn(self, signature: str, measures: Measures | None) -> Latencies:
         """With one more measurement; equal shapes and equal ratios change nothing."""
@@ -84,18 +85,19 @@ class Planner:
         return replace(result, measures=replace(result.measures, latency_ms=found[0] * dense_ms)), learnt
 
 
-DENSE_JOB = -1
-"""The number of the dense reference's job; those that run ahead of the trials have the numbers below it."""
-
-
 def dense_job(epochs: int, seed: int, latency: LatencySpec) -> Job:
     """The job of the dense reference."""
-    return Job(number=DENSE_JOB, policy=None, epochs=epochs, seed=seed, latency=latency)
+    return Job(number=DENSE, policy=None, epochs=epochs, seed=seed, latency=latency)
 
 
 def ahead_jobs(policies: Sequence[Policy], seed: int) -> tuple[Job, ...]:
-    """Jobs that train these policies' epochs before their trials are asked for them."""
-    return tuple(Job(DENSE_JOB - 1 - i, p, p.epochs, seed, test=False, ahead=True) for i, p in enumerate(policies))
+    """Jobs that train these policies' epochs before their trials are asked for them; their numbers lie below the dense one's."""
+    return tuple(Job(DENSE - 1 - i, p, p.epochs, seed, test=False, ahead=True) for i, p in enumerate(policies))
+
+
+def shared_epochs(policy: Policy) -> int:
+    """Dense epochs before a policy's first cut; a gradual ramp is still at zero in the epoch that it starts from."""
+    return policy.epoch_threshold + (policy.function == "gradual")
 
 
 def trial_folder(folder: Path, number: int) -> Path:

@@ -20,6 +20,7 @@ from prunesearch.errors import DefinitionError, StudyError, bulleted
 from prunesearch.hyperparameters import UNIT_GRANULARITIES
 from prunesearch.policy import Policy
 from prunesearch.search.narrowing import tolerated
+from prunesearch.search.planner import shared_epochs
 from prunesearch.search.space import Located, SearchSpace
 from prunesearch.sensitivity import Sensitivity
 from prunesearch.spec import StudySpec
@@ -57,12 +58,7 @@ def start_policies(spec: StudySpec, space: SearchSpace) -> tuple[Located, ...]:
     """
     found = _own(spec, space) if spec.start else known_good(space, spec.trials)
     found += tolerable(space, spec.sensitivity, spec.trials) if spec.sensitivity else []
-    return tuple(sorted(_distinct(found), key=lambda located: _shared_epochs(located.policy)))
-
-
-def _shared_epochs(policy: Policy) -> int:
-    """Dense epochs before a policy's first cut; a gradual ramp is still at zero in the epoch that it starts from."""
-    return policy.epoch_threshold + (policy.function == "gradual")
+    return tuple(sorted(_distinct(found), key=lambda located: shared_epochs(located.policy)))
 
 
 def _own(spec: StudySpec, space: SearchSpace) -> list[Located]:

@@ -14,7 +14,7 @@ import prunesearch.store.studies as studies
 from prunesearch.errors import StudyError
 from prunesearch.store.connect import reading, told, writing
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
-from prunesearch.store.schema import epochs, fronts, layers, tickets, trials
+from prunesearch.store.schema import epochs, exact, fronts, layers, tickets, trials
 from prunesearch.store.schema import studies as study_table
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
@@ -82,6 +82,8 @@ def _copy_ours(old: Connection, new: Connection, name: str, new_name: str) -> No
         found = old.execute(query).mappings()
         _insert(new, table, [{**row, "trial_id": trial[row["trial_id"]]} for row in found])
     _copy(old, new, fronts, there, lambda row: {**row, "study_id": here})
+    if inspect(old).has_table(exact.name):  # older stores have none
+        _copy(old, new, exact, there, lambda row: {**row, "study_id": here})
 
 
 def _copy(old: Connection, new: Connection, table: Table, study: int, change: Change) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from sqlalchemy import Engine
 
+import prunesearch.store.exact as exact
 import prunesearch.store.setup as setup
 import prunesearch.store.studies as studies
 import prunesearch.store.tickets as tickets
@@ -18,7 +19,7 @@ from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Result, TaskInfo
 from prunesearch.store.connect import make_engine, parse_url, reading, writing
 from prunesearch.store.fronts import front_of
-from prunesearch.store.records import FrontRecord, StudyRecord, Ticket, TrialRecord
+from prunesearch.store.records import ExactRecord, FrontRecord, StudyRecord, Ticket, TrialRecord
 
 
 class Store:
@@ -187,6 +188,16 @@ class Store:
         with reading(self._engine) as connection:
             return trials.known(connection, studies.id_of(connection, study), digest, seed)
 
+    def record_exact(self, study: str, number: int, result: Result, violations: Mapping[str, float], feasible: bool) -> bool:
+        """Write what a trial, or the dense network (-1), measures in exact numerics; False where that is known already."""
+        with writing(self._engine) as connection:
+            return exact.record(connection, studies.id_of(connection, study, lock=True), number, result, violations, feasible)
+
+    def exact(self, study: str) -> dict[int, ExactRecord]:
+        """What was measured again in exact numerics, by trial; -1: the dense network."""
+        with reading(self._engine) as connection:
+            return exact.everything(connection, studies.id_of(connection, study))
+
     def record_front(self, study: str, after_trial: int, members: Sequence[int], hypervolume: float | None) -> None:
         """Store the front (trial numbers) as it is after a trial."""
         with writing(self._engine) as connection:
@@ -203,7 +214,8 @@ class Store:
             record = studies.read(connection, study)
             finished = trials.listed(connection, record.id, ("complete",))
             history = studies.front_history(connection, record.id)
-        return front_of(record, finished, history[-1] if history else None)
+            again = exact.everything(connection, record.id)
+        return front_of(record, finished, history[-1] if history else None, again)
 
     def copy_study(self, name: str, to_store: Store, new_name: str | None = None) -> StudyRecord:
         """Copy a study with all its trials, ours and Optuna's, to a store opened with `write`.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from prunesearch.front import Front, FrontRow, directions_of
+from prunesearch.results import DENSE
 from prunesearch.spec import StudySpec
-from prunesearch.store.records import FrontRecord, StudyRecord, TrialRecord
+from prunesearch.store.records import ExactRecord, FrontRecord, StudyRecord, TrialRecord
 
 
 def front_row(trial: TrialRecord, objectives: Iterable[str]) -> FrontRow | None:
@@ -25,8 +27,21 @@ def front_row(trial: TrialRecord, objectives: Iterable[str]) -> FrontRow | None:
     )
 
 
-def front_of(study: StudyRecord, trials: list[TrialRecord], last: FrontRecord | None = None) -> Front:
-    """The front of a study's trials; its hypervolume is taken from `last` where that is the same front."""
+def front_of(
+    study: StudyRecord,
+    trials: list[TrialRecord],
+    last: FrontRecord | None = None,
+    exact: Mapping[int, ExactRecord] = MappingProxyType({}),
+) -> Front:
+    """The front of a study's trials.
+
+    Args:
+        study: the study with its dense reference.
+        trials: those that are complete.
+        last: the front that was recorded last; its hypervolume is taken where that is the same front.
+        exact: what was measured again in exact numerics, by trial; the front of a study in fast numerics is that of its
+            members' exact figures once all of them are known.
+    """
     objectives = study.spec.get("objectives") or StudySpec.model_fields["objectives"].default
     rows = [row for trial in trials if (row := front_row(trial, objectives)) is not None]
     front = Front.of(
@@ -37,4 +52,19 @@ def front_of(study: StudyRecord, trials: list[TrialRecord], last: FrontRecord | 
         device=study.info.device if study.info else "",
     )
     same = last is not None and tuple(sorted(last.members)) == front.trials
-    return replace(front, recorded=last.hypervolume) if last is not None and same else front
+    front = replace(front, recorded=last.hypervolume) if last is not None and same else front
+    return front if study.spec.get("numerics", "exact") == "exact" else _again(front, exact)
+
+
+def _again(front: Front, exact: Mapping[int, ExactRecord]) -> Front:
+    """The front in exact figures; as it is, and said to be fast, while one of them is missing."""
+    dense = exact[DENSE].measures if DENSE in exact else None
+    if dense is None or not all(row.trial in exact for row in front):
+        return replace(front, numerics="fast")
+    rows = [
+        replace(row, measures=found.measures)
+        for row in front
+        if (found := exact[row.trial]).feasible and found.measures is not None
+    ]
+    again = Front.of(rows, front.directions, dense=dense, study=front.study, device=front.device)
+    return replace(again, numerics="remeasured")

@@ -116,6 +116,30 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class ExactRecord:
+    """A network that was found in fast numerics and trained again in exact.
+
+    Args:
+        number: the trial; -1: the dense network.
+        result: what came out, without epochs.
+        feasible: whether it is complete and satisfies all constraints.
+        violations: per constrained measure how far it is beyond its bound; zero or less is within.
+        finished_at: when it was written, UTC, ISO 8601.
+    """
+
+    number: int
+    result: Result
+    feasible: bool
+    violations: Mapping[str, float]
+    finished_at: str
+
+    @property
+    def measures(self) -> Measures | None:
+        """Its figures."""
+        return self.result.measures
+
+
+@dataclass(frozen=True)
 class FrontRecord:
     """The front as it was after a trial: `members` are trial numbers, `hypervolume` as `Front.hypervolume`."""
 

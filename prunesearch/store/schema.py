@@ -26,8 +26,8 @@ from sqlalchemy import (
 
 from prunesearch.results import MEASURES, Measures, Timings
 
-SCHEMA_VERSION = 1
-"""Version of these tables, kept in prunesearch_meta; a database of a newer one is refused."""
+SCHEMA_VERSION = 2
+"""Version of these tables, kept in prunesearch_meta; a database of a newer one is refused. 2: prunesearch_exact."""
 
 TRIAL_STATES = ("running", "complete", "infeasible", "failed", "stopped", "lost")
 """What prunesearch_trials.state holds: those of a result, and `running` and `lost`."""
@@ -186,4 +186,21 @@ fronts = Table(
     Column("recorded_at", _TIME, nullable=False, comment="when"),
     UniqueConstraint("study_id", "after_trial"),
     comment="the Pareto front after every change",
+)
+
+exact = Table(
+    "prunesearch_exact",
+    metadata,
+    _id(),
+    _study(),
+    Column("number", Integer, nullable=False, comment="number of the trial; -1: the dense network"),
+    Column("state", String(16), nullable=False, comment="complete, infeasible or failed"),
+    *_measures("", ""),
+    Column("feasible", Boolean, nullable=False, comment="whether it is complete and satisfies all constraints"),
+    Column("violations", JSON, nullable=False, comment="per constrained measure how far it is beyond its bound; <= 0 is within"),
+    Column("reason", Text, comment="why it is infeasible or failed"),
+    Column("result", JSON, nullable=False, comment="signature, device, notes, layers, report, kept_in and epochs_trained"),
+    Column("finished_at", _TIME, nullable=False, comment="when it was written"),
+    UniqueConstraint("study_id", "number"),
+    comment="what of a study in fast numerics was trained again in exact: its front, and the dense network",
 )

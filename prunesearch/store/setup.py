@@ -1,8 +1,8 @@
-"""Making our tables, and refusing a database that a newer prunesearch wrote."""
+"""Making our tables, adding those that an older prunesearch did not have, and refusing a newer one's database."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Engine, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text, update
 
 from prunesearch.errors import NewerSchemaError, StoreError
 from prunesearch.store.connect import reading, writing
@@ -13,7 +13,7 @@ _LOCK = 7_286_243_115  # any number that nobody else locks: two first drivers mu
 
 
 def prepare(engine: Engine, code_version: str) -> None:
-    """Create the tables where they are missing.
+    """Create the tables where they are missing, all of them or those that later versions have added.
 
     Raises:
         NewerSchemaError: the tables are of a newer version.
@@ -22,10 +22,14 @@ def prepare(engine: Engine, code_version: str) -> None:
     with writing(engine) as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
-        if schema_version(connection) is None:
+        found = schema_version(connection)
+        if found != SCHEMA_VERSION:
             metadata.create_all(connection)
+        if found is None:
             values = {"schema_version": str(SCHEMA_VERSION), "created_by": f"prunesearch {code_version}", "created_at": now()}
             connection.execute(insert(meta), [{"key": k, "value": v} for k, v in values.items()])
+        elif found != SCHEMA_VERSION:
+            connection.execute(update(meta).where(meta.c.key == "schema_version").values(value=str(SCHEMA_VERSION)))
 
 
 def check(engine: Engine) -> None:
