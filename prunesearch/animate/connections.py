@@ -136,7 +136,7 @@ def _matrix(recording: Recording, layer: Layer, tensors: Tensors) -> tuple[Matri
     """The strongest weight of every kernel, whether any is left, and the inputs that the matrix's columns stand for."""
     values, kept = tensors.values[layer.weight], tensors.left(layer.weight)
     weight = _strongest(values.reshape(*values.shape[:2], -1))
-    left = kept.reshape(*kept.shape[:2], -1).any(axis=2)
+    left: Mask = np.asarray(kept.reshape(*kept.shape[:2], -1).any(axis=2))
     outputs, inputs = widths(recording, layer)
     if layer.groups > 1:
         rows = _sampled(recording, outputs) // (outputs // layer.groups) * (inputs // layer.groups)

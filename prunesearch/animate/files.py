@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 from PIL import Image as Pictures
 
-from prunesearch.animate.frames import ACCURACY, BAR, FAINT, INK, SOFT, SPARSITY, START, WEIGHTS, Image
+from prunesearch.animate.frames import ACCURACY, BAR, FAINT, FILL, INK, SOFT, SPARSITY, START, WEIGHTS, Image
 from prunesearch.errors import EnvironmentFailure
 
 LIMIT = 2_000_000
@@ -146,7 +146,8 @@ def palette(steps: int, shades: int) -> Image:
     ]
     shade = np.linspace(1, 1 / (shades + 1), shades)[:, None, None]
     found = (np.array(full) * shade + (1 - shade)).reshape(-1, 3)
-    return np.unique(np.round(255 * np.vstack([found, np.ones((1, 3))])).astype(np.uint8), axis=0)
+    extra = [np.array(to_rgb(SPARSITY)) * FILL + (1 - FILL), np.ones(3)]
+    return np.unique(np.round(255 * np.vstack([found, extra])).astype(np.uint8), axis=0)
 
 
 def _resized(frame: Image, wide: int) -> Image:

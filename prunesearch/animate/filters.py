@@ -45,12 +45,12 @@ class Sheet:
     @property
     def tile(self) -> float:
         """Inches of a kernel with its margin."""
-        return min(TILE, 7.6 / self.values.shape[1])
+        return min(TILE, 7.6 / int(self.values.shape[1]))
 
     @property
     def height(self) -> float:
         """Inches, title and margin among them."""
-        return self.tile * self.values.shape[2] + 0.55
+        return self.tile * int(self.values.shape[2]) + 0.55
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ class Filters:
         )
         bar.ax.set_yticklabels([f"{-scale:.2g}", "0", f"{scale:.2g}"])
         bar.ax.tick_params(labelsize=6.5, colors=INK, length=2)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
 
 
 def _remembered(values: NDArray[np.float32], left: NDArray[np.bool_]) -> NDArray[np.float32]:

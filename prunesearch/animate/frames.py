@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -73,7 +72,7 @@ class Film:
     def image(self, at: int) -> Image:
         """The frame `at` as pixels."""
         figure = self.figure(at)
-        canvas = FigureCanvasAgg(figure)
+        canvas: Any = FigureCanvasAgg(figure)  # its methods have no types
         canvas.draw()
         return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -99,11 +98,10 @@ def axes(figure: Figure, box: Box) -> Axes:
     return figure.add_axes((left / width, bottom / height, wide / width, high / height))
 
 
-def say(figure: Figure, x: float, y: float, text: str, **how: object) -> None:
+def say(figure: Figure, x: float, y: float, text: str, **how: Any) -> None:
     """Text at a place in inches, its middle at that height."""
     width, height = figure.get_size_inches()
-    told: Mapping[str, object] = {"va": "center", "color": INK, **how}
-    figure.text(x / width, y / height, text, **told)
+    figure.text(x / width, y / height, text, **{"va": "center", "color": INK, **how})
 
 
 def words_of(state: State) -> str:

@@ -110,7 +110,7 @@ class Network:
         bar = figure.colorbar(shown, cax=axes(figure, box), extend="both", ticks=[-self.scale, 0, self.scale])
         bar.ax.set_yticklabels([f"{-self.scale:.2g}", "0", f"{self.scale:.2g}"])
         bar.ax.tick_params(labelsize=7.5, colors=SOFT, length=2)
-        bar.outline.set_visible(False)  # type: ignore[operator]
+        bar.outline.set_visible(False)
         say(figure, box[0] + box[2] / 2, box[1] + box[3] + 0.28, "weight", size=8, color=SOFT, ha="center")
 
 
@@ -118,7 +118,7 @@ def heights(column: Column) -> NDArray[np.float64]:
     """Where the units of a column stand, from 1 at the top to 0: no further apart than a ninth."""
     count = len(column.shown)
     apart = min(1 / max(1, count - 1), 1 / 9)
-    return 0.5 + apart * ((count - 1) / 2 - np.arange(count))
+    return 0.5 + apart * ((count - 1) / 2 - np.arange(count, dtype=np.float64))
 
 
 def _where(column: Column) -> Places:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.front import Front
+from prunesearch.report.classes import class_rows
 from prunesearch.report.findings import smallest_within
 
 if TYPE_CHECKING:
@@ -58,17 +59,25 @@ class Status:
 
 @dataclass(frozen=True)
 class Shown:
-    """A study, and one of its trials where one was chosen."""
+    """A study, and one of its trials where one was chosen; `full`: with the figures of every class."""
 
     study: StudyRecord
     trial: TrialRecord | None
     on_front: bool
+    full: bool = False
+
+    @property
+    def classes(self) -> list[dict[str, Any]]:
+        """Precision, recall, F1 and support per class on the test split, of the trial and of the dense network."""
+        return class_rows(self.trial.report if self.trial else {}, self.study.dense.report if self.study.dense else {})
 
     def to_dict(self) -> dict[str, Any]:
         """As plain data, as in `show --format json`."""
         plain: dict[str, Any] = {"study": asdict(self.study), "trial": None, "on_front": self.on_front}
         if self.trial:
             plain["trial"] = asdict(self.trial) | {"policy": self.trial.policy.to_dict()}
+        if self.full:
+            plain["classes"] = self.classes
         return plain
 
 
@@ -124,9 +133,12 @@ def show(
     knee: bool = False,
     where: str | None = None,
     by: str | None = None,
+    full: bool = False,
     store: str | None = None,
 ) -> Shown:
     """Show one trial with everything that is known of it; without a choice, the study itself.
+
+    `full` adds precision, recall, F1 and support per class on the test split, dense and pruned side by side; as CSV it is these.
 
     Raises:
         StudyError: the study is not in the store.
@@ -138,10 +150,10 @@ def show(
     with open_store(store) as opened:
         record = stored_study(opened, study)
         if not choice.given:
-            return Shown(record, None, on_front=False)
+            return Shown(record, None, on_front=False, full=full)
         found = stored_front(opened, record)
         number = choice.trial if choice.trial is not None else choice.row(found).trial
-        return Shown(record, opened.trial(record.name, number), on_front=number in found.trials)
+        return Shown(record, opened.trial(record.name, number), on_front=number in found.trials, full=full)
 
 
 def _status(store: Store, study: StudyRecord, front: Front) -> Status:

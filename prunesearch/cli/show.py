@@ -12,6 +12,7 @@ from prunesearch.api.reading import Shown, Status
 from prunesearch.cli.build import Context
 from prunesearch.cli.formats import emit, emit_json, emit_table
 from prunesearch.front import Front
+from prunesearch.report.classes import class_table
 from prunesearch.report.tables import (
     epochs_table,
     front_csv,
@@ -94,7 +95,7 @@ def shown(found: Shown, context: Context) -> None:
     measures = found.trial.measures if found.trial else dense
     if context.format != "table":
         table = measures_table(measures, dense) if measures else status_table({})
-        emit(context.format, table, found.to_dict)
+        emit(context.format, class_table(found.classes) if found.full else table, found.to_dict)
     elif found.trial:
         _trial(found, context)
     else:
@@ -113,6 +114,7 @@ def _trial(found: Shown, context: Context) -> None:
     for table, rows in ((layers_table(trial.layers), trial.layers), (epochs_table(trial.epochs), trial.epochs)):
         if rows:
             emit_table(table)
+    _classes(found, context)
     _line(f"policy.yaml ({trial.digest}, seed {trial.seed}, {trial.device or 'no device'}):")
     _line(trial.policy.to_yaml())
     if context.debug and trial.trace:
@@ -120,6 +122,14 @@ def _trial(found: Shown, context: Context) -> None:
     if trial.measures:
         words = f"prunesearch export {found.study.name} --trial {trial.number} --to bundle"
         context.talk.command(words, "policy, weights and card to ship")
+
+
+def _classes(found: Shown, context: Context) -> None:
+    """Figures of every class, where they were asked for."""
+    if found.full and found.classes:
+        emit_table(class_table(found.classes))
+    elif found.full:
+        context.talk.say("no figures of classes are stored: the task is no classification, or nothing was trained")
 
 
 def _standing(found: Shown) -> str:
@@ -138,6 +148,9 @@ def _study(found: Shown, context: Context) -> None:
     if study.dense:
         _line("The dense network:")
         emit_table(measures_table(study.dense.measures, None))
+        if found.full:
+            emit_table(epochs_table(study.dense.epochs))
+    _classes(found, context)
     context.talk.command(f"prunesearch front {study.name}", "the front")
 
 

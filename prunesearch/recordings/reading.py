@@ -126,8 +126,8 @@ class Recording:
     def policy(self) -> Policy | None:
         """What was done to the network; None: it stayed dense."""
         plain = self.about["policy"]
-        made = {k: tuple(v) if isinstance(v, list) else v for k, v in plain.items()} if plain else None
-        return Policy.model_construct(None, **made) if made else None
+        made: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in (plain or {}).items()}
+        return Policy.model_construct(None, **made) if plain else None
 
     @property
     def sampled(self) -> bool:
@@ -145,7 +145,7 @@ class Recording:
 
     def sparsity(self, state: State) -> float:
         """Fraction of the dense network's parameters that is gone."""
-        total = sum(prod(s) for s in self.about["shapes"].values())
+        total: int = sum(prod(s) for s in self.about["shapes"].values())
         return sum(prod(self.shape(n)) - k for n, k in state.kept.items()) / max(1, total)
 
     def tensors(self, state: State) -> Tensors:

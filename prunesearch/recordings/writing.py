@@ -91,7 +91,7 @@ class Draft:
             EnvironmentFailure: it cannot be written.
         """
         cut = cut_out if self.sampled else np.asarray
-        tensors = {f"weight/{name}": np.ascontiguousarray(cut(value), np.float32) for name, value in values.items()}
+        tensors: dict[str, NDArray[Any]] = {f"weight/{n}": np.ascontiguousarray(cut(v), np.float32) for n, v in values.items()}
         tensors |= {f"kept/{name}": pack(np.asarray(cut(mask), np.bool_)) for name, mask in kept.items()}
         path = self._folder / f"{len(self._states):04}.safetensors"
         try:
