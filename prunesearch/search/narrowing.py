@@ -1,8 +1,11 @@
 """Ranges of ratios, narrowed to what a sensitivity analysis says that groups tolerate.
 
-Li et al. 2016 ("Pruning filters for efficient ConvNets") prune less where a layer is sensitive, and give layers of a stage one
-ratio. Here a group's ratio reaches up to the largest one at which it alone loses at most five points, and a margin beyond:
-half of the way that is left to the end of the study's own range, because training after the cut wins much of the loss back.
+Li et al. 2016 ("Pruning filters for efficient ConvNets") prune less where a layer is sensitive, more where it is not, and give
+layers of a stage one ratio. Here a group's ratio begins at half of the largest one at which it alone loses at most a point.
+
+Where the analysis trained after its cuts, a ratio also ends: at the largest one at which its group alone loses at most five
+points, and half of the way from there to the end of the study's own range. Without training after the cut it does not: a
+trial trains, and what that wins back is most of the loss (docs/sensitivity.md has the figures).
 """
 
 from __future__ import annotations
@@ -16,14 +19,15 @@ from prunesearch.search.ranges import Interval
 from prunesearch.sensitivity import Sensitivity
 from prunesearch.spec import Range
 
-ACCEPTABLE = 0.05
-"""Loss of the metric up to which a group alone may go before the margin begins: five points of accuracy."""
-MARGIN = 0.5
-"""Share of the way from there to the end of the study's own range that is searched as well."""
+PAINLESS, ACCEPTABLE = 0.01, 0.05
+"""Losses of the metric, in its unit: up to the first a ratio costs its group nothing worth a search, beyond the second a margin
+begins. One point and five points of accuracy."""
+SHARE, MARGIN = 0.5, 0.5
+"""Share of the painless ratio at which a range begins; share of the way to the study's own end at which it ends."""
 
 
 def narrowed(keys: Mapping[str, Range], groups: Sequence[GroupInfo], said: Iterable[str], found: Sensitivity) -> dict[str, Range]:
-    """The ranges of ratios with lower ends where groups are sensitive.
+    """The ranges of ratios, higher where groups lose nothing, and with lower ends where they never recover.
 
     Args:
         keys: the keys of a policy's `ratio` with their ranges.
@@ -31,10 +35,13 @@ def narrowed(keys: Mapping[str, Range], groups: Sequence[GroupInfo], said: Itera
         said: keys about which the study says something of their own; those ranges stay, as do single values.
         found: the sensitivity of the groups.
     """
-    return {
-        key: range_ if key in said else _cut(range_, tolerated(key, keys, groups, found, ACCEPTABLE))
-        for key, range_ in keys.items()
-    }
+    return {key: own if key in said else _cut(own, *_ends(key, keys, groups, found)) for key, own in keys.items()}
+
+
+def _ends(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found: Sensitivity) -> tuple[float | None, float | None]:
+    """The ratios of a key that are painless, and acceptable; None where nothing is known."""
+    painless = tolerated(key, keys, groups, found, PAINLESS)
+    return painless, tolerated(key, keys, groups, found, ACCEPTABLE) if found.retrain else None
 
 
 def tolerated(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found: Sensitivity, drop: float) -> float | None:
@@ -52,10 +59,11 @@ def tolerated(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found:
     return min(known, default=None)
 
 
-def _cut(given: Range, ratio: float | None) -> Range:
-    if ratio is None or given.low is None or given.high is None:
-        return given
-    inside = min(max(ratio, given.low), given.high)
-    high = inside + MARGIN * (given.high - inside)
-    left = Interval(given.low, given.high, step=given.step).cut(given.low, high)
-    return given if left is None else replace(given, high=left.high)
+def _cut(own: Range, painless: float | None, acceptable: float | None) -> Range:
+    """The part of the study's own range from where ratios are worth a search to where they cost too much."""
+    if own.low is None or own.high is None:
+        return own
+    low = max(own.low, SHARE * min(painless or 0.0, own.high))
+    inside = own.high if acceptable is None else min(max(low, acceptable), own.high)
+    left = Interval(own.low, own.high, step=own.step).cut(low, inside + MARGIN * (own.high - inside))
+    return own if left is None else replace(own, low=left.low, high=left.high)
