@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from prunesearch.api.arguments import documented
-from prunesearch.api.checking import workers_of
-from prunesearch.api.naming import TaskLike, named
+from prunesearch.api.naming import TaskLike
 from prunesearch.api.running import check_groups, load_plugins, read_policy
-from prunesearch.api.settings import data_folder, stage_settings
-from prunesearch.engines import EngineSpec
-from prunesearch.errors import PolicyError, UsageError, did_you_mean
-from prunesearch.hyperparameters import GRANULARITIES
+from prunesearch.api.sweeping import check_granularities, swept
+from prunesearch.errors import PolicyError, UsageError
 from prunesearch.policy import Policy
 from prunesearch.report.published import Axis, Published, read_published
 from prunesearch.report.words import way_words
-from prunesearch.results import LatencySpec, TaskInfo
-from prunesearch.sweeps import Candidate, Cuts, News, Sweep, policy_candidates, run_sweep, schedule_candidates
+from prunesearch.results import TaskInfo
+from prunesearch.sweeps import Candidate, Cuts, News, Sweep, policy_candidates, schedule_candidates
 from prunesearch.sweeps.curves import CurvePoint, Split, curve_points, dense_point, figures_of, reported_split
 from prunesearch.sweeps.levels import LEVELS, read_levels
-from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
@@ -150,19 +146,20 @@ def curve(
     published = read_published(against) if against else ()
     cuts = Cuts(read_levels(levels), tuple(granularities), tuple(criteria), tuple(scopes), retrain)
     asked = Asked(cuts, _named(policies, plugin), schedules=schedules)
-    ref, own = named(task)
-    if own is None:
-        parse_reference(ref)
-    folder, stages = data_folder(data_dir), stage_settings(stage_budget)
-    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, folder, tuple(plugin), *stages)
-    sweep = run_sweep(
-        spec,
+    sweep = swept(
+        task,
         asked.candidates,
-        range(seed, seed + seeds),
-        task=own,
-        latency=LatencySpec() if latency else None,
-        engine=engine or ("process" if own is None else "serial"),
+        epochs=epochs,
+        seeds=seeds,
+        seed=seed,
+        workers=workers,
+        engine=engine,
+        device=device,
+        data_dir=data_dir,
+        stage_budget=stage_budget,
+        plugin=plugin,
         listener=listener,
+        latency=latency,
     )
     found = Curve(sweep, retrain, published)
     if plot:
@@ -185,9 +182,7 @@ class Asked:
     schedules: bool = False
 
     def __post_init__(self) -> None:
-        for word in self.cuts.granularities:
-            if word not in GRANULARITIES:
-                raise UsageError(f"granularity: '{word}' is unknown; {did_you_mean(word, GRANULARITIES)}")
+        check_granularities(self.cuts.granularities)
         if self.schedules and self.cuts.retrain:
             raise UsageError("schedules decide themselves when they cut", "leave --retrain out")
 

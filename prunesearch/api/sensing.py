@@ -8,21 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from prunesearch.api.arguments import documented
-from prunesearch.api.checking import workers_of
 from prunesearch.api.curving import Curve, curve
 from prunesearch.api.definitions import refuse_existing, write_file
-from prunesearch.api.naming import TaskLike, named
-from prunesearch.api.running import check_groups, load_plugins
-from prunesearch.api.settings import data_folder, stage_settings
-from prunesearch.engines import EngineSpec
-from prunesearch.errors import UsageError, did_you_mean
-from prunesearch.hyperparameters import GRANULARITIES
+from prunesearch.api.naming import TaskLike
+from prunesearch.api.running import check_groups
+from prunesearch.api.sweeping import check_granularities, swept
+from prunesearch.errors import UsageError
 from prunesearch.results import TaskInfo
 from prunesearch.sensitivity import Sensitivity
-from prunesearch.sweeps import Candidate, News, run_sweep
+from prunesearch.sweeps import Candidate, News
 from prunesearch.sweeps.groups import RATIOS, Probe
 from prunesearch.sweeps.levels import read_levels
-from prunesearch.tasks.reference import parse_reference
 
 
 @documented
@@ -65,7 +61,8 @@ def sensitivity(
         cut: dict[str, Any] = {"granularities": granularities, "criteria": (criterion,), "retrain": retrain}
         return curve(task, levels=levels, schedules=True, plot=_alone(plot, to), **cut, **how)
     _refuse(granularities, to, plot, force=force)
-    found = _measured(task, Probe(_ratios(levels), tuple(granularities), criterion, retrain), **how)
+    probe = Probe(_ratios(levels), tuple(granularities), criterion, retrain)
+    found = probe.outcome(swept(task, _checked(probe), **how), seed)
     if to:
         write_file(Path(to), json.dumps(found.to_dict(), indent=1) + "\n", force=force)
     if plot:
@@ -86,33 +83,6 @@ def write_sensitivity(found: Sensitivity, path: str | Path) -> Path:
     return write_figure(sensitivity_figure(found), path)
 
 
-def _measured(
-    task: TaskLike,
-    probe: Probe,
-    *,
-    epochs: int | None,
-    seeds: int,
-    seed: int,
-    workers: str | int | None,
-    engine: str | None,
-    device: str,
-    data_dir: str | None,
-    stage_budget: float | None,
-    plugin: Sequence[str],
-    listener: Callable[[News], None] | None,
-) -> Sensitivity:
-    """The sweep over all groups, and what it found."""
-    load_plugins(plugin)
-    ref, own = named(task)
-    if own is None:
-        parse_reference(ref)
-    stages = stage_settings(stage_budget)
-    spec = EngineSpec(ref, epochs, seed, device, workers_of(workers) or 0, data_folder(data_dir), tuple(plugin), *stages)
-    runs = engine or ("process" if own is None else "serial")
-    sweep = run_sweep(spec, _checked(probe), range(seed, seed + seeds), task=own, engine=runs, listener=listener)
-    return probe.outcome(sweep, seed)
-
-
 def _alone(plot: str | None, to: str | None) -> str | None:
     """`plot`, where no file is asked for, which whole networks have none of."""
     if to:
@@ -122,9 +92,7 @@ def _alone(plot: str | None, to: str | None) -> str | None:
 
 def _refuse(granularities: Sequence[str], to: str | None, plot: str | None, *, force: bool) -> None:
     """Everything that can be wrong before anything is trained."""
-    for word in granularities:
-        if word not in GRANULARITIES:
-            raise UsageError(f"granularity: '{word}' is unknown; {did_you_mean(word, GRANULARITIES)}")
+    check_granularities(granularities)
     if to:
         refuse_existing([Path(to)], force)
     if plot:
