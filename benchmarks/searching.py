@@ -192,17 +192,18 @@ def _read(folder: Path, began: float, wall: float, peak: int) -> Searched:
     if dense is None:
         raise RuntimeError("the search ended without a dense reference")
     sizes = [sum(p.stat().st_size for p in folder.rglob(pattern)) for pattern in ("*.db*", "*.safetensors")]
-    return Searched(wall, began, trials, dense, _noted(_url(folder)), peak, *sizes)
+    return Searched(wall, began, trials, dense, noted(_url(folder), STUDY)[-1], peak, *sizes)
 
 
-def _noted(url: str) -> dict[str, Any]:
+def noted(url: str, study: str) -> list[dict[str, Any]]:
+    """What every call of a search noted of itself: seconds, overhead, and what they were spent on."""
     storage = optuna_storage(url)
     try:
-        attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(STUDY))
+        attributes = storage.get_study_user_attrs(storage.get_study_id_from_name(study))
     finally:
         close_storage(storage)
-    run: dict[str, Any] = attributes["runs"][-1]
-    return run
+    runs: list[dict[str, Any]] = attributes["runs"]
+    return runs
 
 
 def _url(folder: Path) -> str:

@@ -11,13 +11,15 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmarks.record import Record, Run
 from benchmarks.scenarios import ROOT
-from benchmarks.searching import timed
+from benchmarks.searching import noted, timed
 from prunesearch.store import Store, TrialRecord
 
 FOLDER = ROOT / "benchmarks"
@@ -60,10 +62,24 @@ def search_study(study: str, record: Record, where: Where) -> Run:
     command = [sys.executable, "-m", "prunesearch", "search", study, "--store", where.store, "--engine", "process"]
     command += ["--quiet", "--format", "json", *(["--data-dir", where.data_dir] if where.data_dir else [])]
     environment = {**os.environ, "PRUNESEARCH_HOME": str(where.home), "PYTHONPATH": str(ROOT)}
+    with _charged(where.work / f"{study}.cost.json") as cost:
+        cost["peak"] = max(cost["peak"], timed(command, environment, watch=_LOOK)[2])
+    wall = sum(run["seconds"] for run in noted(where.store, study))
+    return record.add({"kind": "search", "study": study}, {"wall": wall, **cost, **_found(study, where.store)})
+
+
+@contextmanager
+def _charged(path: Path) -> Iterator[dict[str, float]]:
+    """What a search has cost so far, processor seconds and bytes; kept, so that one that was stopped is charged as a whole."""
+    cost: dict[str, float] = {"processor": 0.0, "peak": 0}
+    if path.exists():
+        cost |= json.loads(path.read_text(encoding="utf-8"))
     before = _processor_seconds()
-    _began, wall, peak = timed(command, environment, watch=_LOOK)
-    cost = {"wall": wall, "processor": _processor_seconds() - before, "peak": peak}
-    return record.add({"kind": "search", "study": study}, {**cost, **_found(study, where.store)})
+    try:
+        yield cost
+    finally:
+        cost["processor"] += _processor_seconds() - before
+        path.write_text(json.dumps(cost), encoding="utf-8")
 
 
 def _processor_seconds() -> float:
