@@ -18,8 +18,10 @@ LOST = ((0.0, "#f1f3f6"), (0.05, "#fde8c8"), (0.25, "#f7a35c"), (0.6, "#d13b2e")
 """Share of the scale -> colour: nothing lost is grey."""
 WORST = 20.0
 """Points at which the colours end: a network that has lost so much is of no use, whatever more it loses."""
-ROW, HEAD, LEAST = 30, 130, 250
-"""Heights in pixels: of a row of a heat map, of what stands around it, and the least of a line chart."""
+ROW, LEAST, GAP, AROUND = 30, 220, 110, 140
+"""Heights in pixels: of a row of a heat map, of the lowest chart, between two charts, and above and below them."""
+LETTER = 6.5
+"""Width of a letter in pixels."""
 
 
 def sensitivity_table(found: Sensitivity) -> Table:
@@ -73,7 +75,7 @@ def sensitivity_figure(found: Sensitivity) -> Figure:
         column_widths=[0.56, 0.44],
         row_heights=heights,
         horizontal_spacing=0.1,
-        vertical_spacing=0.16 if len(shown) > 1 else 0.0,
+        vertical_spacing=GAP / (sum(heights) + GAP) if len(shown) > 1 else 0.0,
         subplot_titles=titles,
     )
     for row, part in enumerate(shown, 1):
@@ -82,7 +84,7 @@ def sensitivity_figure(found: Sensitivity) -> Figure:
             figure.add_trace(trace, row=row, col=2)
         top = figure.get_subplot(row, 2).yaxis.domain[1]
         figure.update_layout({_legend(row): {"x": 1.01, "y": top, "yanchor": "top", "font": {"size": 11}}})
-    figure.update_layout(_layout(found, sum(heights) + HEAD * len(shown) - 20))
+    figure.update_layout(_layout(found, sum(heights) + GAP * (len(shown) - 1) + AROUND))
     figure.update_xaxes(title={"text": "removed from the group", "standoff": 8, "font": {"size": 12}}, tickformat=".0%", **GRID)
     figure.update_yaxes(**GRID)
     figure.update_yaxes(autorange="reversed", showgrid=False, col=1)
@@ -139,14 +141,15 @@ def _lines(part: Sequence[GroupCurve], found: Sensitivity, row: int) -> list[Sca
 
 def _layout(found: Sensitivity, height: int) -> dict[str, Any]:
     after = "not trained afterwards" if not found.retrain else f"{found.retrain} epochs of training afterwards"
-    seeds = "" if len(found.seeds) == 1 else f", mean of {len(found.seeds)} seeds"
+    seeds = "" if len(found.seeds) == 1 else f", mean of {len(found.seeds)} seeds, bars: standard deviation"
     title = f"{found.task}: one group pruned at a time by {found.criterion}, {after} (validation{seeds})"
+    names = round(LETTER * max(len("dense"), *(len(curve.group) for curve in found.groups)))
     return {
         **LOOK,
         "title": {"text": title, "x": 0.02, "font": {"size": 15}},
-        "width": 1100,
+        "width": 900 + 2 * names,
         "height": height,
-        "margin": {"l": 90, "r": 120, "t": 80, "b": 60},
+        "margin": {"l": 30 + names, "r": 60 + names, "t": 80, "b": 60},
     }
 
 

@@ -87,7 +87,7 @@ def test_lines_begin_at_the_dense_network() -> None:
     assert line["y"] == pytest.approx([0.9, 0.9, 0.904, 0.6])
     assert line["error_y"]["array"] == [0.0, 0.0, 0.1, 0.2]
     assert (dense["name"], dense["y"]) == ("dense", [0.9, 0.9])
-    assert "mean of 2 seeds" in plain["layout"]["title"]["text"]
+    assert "mean of 2 seeds, bars: standard deviation" in plain["layout"]["title"]["text"]
 
 
 def test_what_came_after_the_cut_is_told() -> None:
