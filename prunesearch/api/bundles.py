@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -16,12 +17,12 @@ from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
 from prunesearch.export.bundle import ARCHITECTURE, WEIGHTS, refuse_existing, write_bundle
-from prunesearch.results import Job
+from prunesearch.results import DENSE, Job, Result
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from prunesearch.store import StudyRecord, TrialRecord
+    from prunesearch.store import ExactRecord, StudyRecord, TrialRecord
 
 
 @documented
@@ -40,7 +41,8 @@ def export(
 ) -> str:
     """Write one policy of the front with its network to a folder: policy, weights, architecture, card.
 
-    The weights are those that the search kept; without them the trial is run again, and has to give the recorded figures.
+    The weights are those that the search kept; without them the trial is run again, and has to give the recorded figures. Of
+    a study in fast numerics the weights and figures are those of training in exact, which is done now where it was not yet.
 
     Returns:
         The folder, by default `STUDY-trial-N` in the current one. It must not exist.
@@ -56,11 +58,37 @@ def export(
     with open_store(store) as opened:
         record = stored_study(opened, study)
         number = choice.trial if choice.trial is not None else choice.row(stored_front(opened, record)).trial
-        chosen = opened.trial(record.name, number)
+        chosen, again = opened.trial(record.name, number), opened.exact(record.name)
+    if chosen.measures is None:
+        raise _no_network(chosen)
     target = refuse_existing(to or f"{record.name}-trial-{number}")
-    about = about_trial(record, chosen)
-    with _network(record, chosen, device, data_folder(data_dir), tuple(plugin)) as network:
-        return str(write_bundle(target, network, about))
+    if record.spec.get("numerics", "exact") != "exact":
+        record, chosen = in_exact(record, chosen, again)
+    with _network(record, chosen, device, data_folder(data_dir), tuple(plugin)) as (network, found):
+        return str(write_bundle(target, network, about_trial(record, found)))
+
+
+def in_exact(study: StudyRecord, trial: TrialRecord, exact: Mapping[int, ExactRecord]) -> tuple[StudyRecord, TrialRecord]:
+    """A study in fast numerics and one of its trials as exact numerics have them; without measures where nobody has yet.
+
+    Raises:
+        TrialError: in exact numerics the trial left no network.
+    """
+    found, dense = exact.get(trial.number), exact.get(DENSE)
+    reference = replace(study.dense, measures=dense.measures) if study.dense and dense and dense.measures else None
+    study = replace(study, spec={**study.spec, "numerics": "exact"}, dense=reference)
+    if found is None:
+        return study, replace(trial, measures=None, kept_in=None, layers=(), notes=())
+    again = _with(trial, found.result)
+    if again.measures is None:
+        raise _no_network(again)
+    return study, again
+
+
+def _with(trial: TrialRecord, result: Result) -> TrialRecord:
+    """A trial with another result."""
+    same = ("state", "measures", "layers", "notes", "kept_in", "device", "reason")
+    return replace(trial, **{name: getattr(result, name) for name in same})
 
 
 @documented
@@ -119,26 +147,26 @@ def _no_network(trial: TrialRecord) -> TrialError:
 @contextmanager
 def _network(
     study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
-) -> Iterator[str]:
-    """A folder with the trial's network: the kept one, or that of running the trial again."""
+) -> Iterator[tuple[str, TrialRecord]]:
+    """A folder with the trial's network: the kept one, or that of running the trial again; and the trial with its figures."""
     kept = Path(trial.kept_in) if trial.kept_in else None
     if kept and (kept / WEIGHTS).exists() and (kept / ARCHITECTURE).exists():
-        yield str(kept)
+        yield str(kept), trial
         return
     with TemporaryDirectory(prefix="prunesearch-") as folder:
         target = str(Path(folder) / "network")
-        run_again(study, trial, device, data_dir, plugins, keep_to=target)
-        yield target
+        again = run_again(study, trial, device, data_dir, plugins, keep_to=target)
+        yield target, trial if trial.measures else _with(trial, again)
 
 
 def run_again(
     study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...], **wanted: str
-) -> None:
-    """Run a stored trial once more.
+) -> Result:
+    """Run a stored trial once more, in its study's numerics.
 
     Args:
         study: whose trial it is.
-        trial: from its policy and seed.
+        trial: from its policy and seed; without measures nothing is compared.
         device: where; None: where the study's trials run.
         data_dir: where data sets lie.
         plugins: files with criteria.
@@ -146,25 +174,25 @@ def run_again(
 
     Raises:
         UsageError: its figures were invented.
-        TrialError: it left no network.
         EnvironmentFailure: accuracy or parameters are not the recorded ones.
     """
     if study.spec.get("engine") == "fake":
         raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
-    if trial.measures is None:
-        raise _no_network(trial)
     policy = read_policy(trial.policy, plugins)
     where = device or str(study.spec.get("device", "auto"))
+    how = {"numerics": str(study.spec.get("numerics", "exact"))}
     spec = EngineSpec(
-        str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins, *stage_settings()
+        str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins, *stage_settings(), **how
     )
     with open_engine("serial", spec) as engine:
         job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, test=False, **wanted)  # type: ignore[arg-type]
-        again, old = usable(engine, job).measures, trial.measures
-    if again is None or old is None or (again.accuracy, again.params) != (old.accuracy, old.params):
+        result = usable(engine, job)
+    again, old = result.measures, trial.measures
+    if old and (again is None or (again.accuracy, again.params) != (old.accuracy, old.params)):
         told = f"{again.accuracy:.6g} with {again.params:,} parameters" if again else "nothing"
-        was = f"{old.accuracy:.6g} with {old.params:,}" if old else "nothing"
+        was = f"{old.accuracy:.6g} with {old.params:,}"
         raise EnvironmentFailure(
             f"running trial {trial.number} again gave {told}, not {was}: it was recorded on {trial.device}",
             "do it where it was recorded, or keep networks while searching: --artifacts DIR",
         )
+    return result

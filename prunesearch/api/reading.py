@@ -13,7 +13,7 @@ from prunesearch.report.classes import class_rows
 from prunesearch.report.findings import smallest_within
 
 if TYPE_CHECKING:
-    from prunesearch.store import Store, StudyRecord, TrialRecord
+    from prunesearch.store import ExactRecord, Store, StudyRecord, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Status:
         created: when it was made (UTC).
         active: when something was last written for it (UTC).
         device: where trials run.
+        numerics: how the front's figures were computed: exact, fast, or remeasured (found fast, measured again in exact).
     """
 
     study: str
@@ -55,16 +56,21 @@ class Status:
     created: str
     active: str
     device: str
+    numerics: str = "exact"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A study, and one of its trials where one was chosen; `full`: with the figures of every class."""
+    """A study, and one of its trials where one was chosen; `full`: with the figures of every class.
+
+    `exact` is what a trial of a study in fast numerics has given when it was trained again in exact, if it was.
+    """
 
     study: StudyRecord
     trial: TrialRecord | None
     on_front: bool
     full: bool = False
+    exact: ExactRecord | None = None
 
     @property
     def classes(self) -> list[dict[str, Any]]:
@@ -76,6 +82,8 @@ class Shown:
         plain: dict[str, Any] = {"study": asdict(self.study), "trial": None, "on_front": self.on_front}
         if self.trial:
             plain["trial"] = asdict(self.trial) | {"policy": self.trial.policy.to_dict()}
+        if self.exact:
+            plain["exact"] = asdict(self.exact)
         if self.full:
             plain["classes"] = self.classes
         return plain
@@ -153,7 +161,8 @@ def show(
             return Shown(record, None, on_front=False, full=full)
         found = stored_front(opened, record)
         number = choice.trial if choice.trial is not None else choice.row(found).trial
-        return Shown(record, opened.trial(record.name, number), on_front=number in found.trials, full=full)
+        again = opened.exact(record.name).get(number)
+        return Shown(record, opened.trial(record.name, number), number in found.trials, full, again)
 
 
 def _status(store: Store, study: StudyRecord, front: Front) -> Status:
@@ -178,4 +187,5 @@ def _status(store: Store, study: StudyRecord, front: Front) -> Status:
         created=study.created_at,
         active=study.active_at,
         device=study.info.device if study.info else "",
+        numerics=front.numerics,
     )

@@ -96,6 +96,7 @@ def run(
     seed: int = 0,
     seeds: int = 1,
     device: str = "auto",
+    numerics: str = "exact",
     data_dir: str | None = None,
     to: str | None = None,
     record: str | None = None,
@@ -125,7 +126,7 @@ def run(
     given = read_policy(policy, plugin)
     ref, own = named(task)
     scaled = given.rescaled(given.epochs if epochs is None else epochs)
-    spec = EngineSpec(ref, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin))
+    spec = EngineSpec(ref, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin), numerics=numerics)
     with open_engine("serial", spec, task=own) as engine, _kept(to) as folder:
         info = engine.describe()
         check_groups(scaled, info)

@@ -111,6 +111,7 @@ def _trial(found: Shown, context: Context) -> None:
         _line(text)
     if trial.measures:
         emit_table(measures_table(trial.measures, dense.measures if dense else None))
+    _again(found)
     for table, rows in ((layers_table(trial.layers), trial.layers), (epochs_table(trial.epochs), trial.epochs)):
         if rows:
             emit_table(table)
@@ -130,6 +131,19 @@ def _classes(found: Shown, context: Context) -> None:
         emit_table(class_table(found.classes))
     elif found.full:
         context.talk.say("no figures of classes are stored: the task is no classification, or nothing was trained")
+
+
+def _again(found: Shown) -> None:
+    """Which figures the table above has, and those of training again in exact."""
+    if found.study.spec.get("numerics", "exact") == "exact":
+        return
+    if found.exact is None:
+        _line("These are figures of fast numerics; nobody has trained it again in exact.")
+        return
+    why = f" ({found.exact.result.reason})" if found.exact.result.reason else ""
+    _line(f"These are figures of fast numerics. Trained again in exact: {found.exact.result.state}{why}")
+    if found.exact.measures:
+        emit_table(measures_table(found.exact.measures, None))
 
 
 def _standing(found: Shown) -> str:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
-from prunesearch.results import Job, Outcome, TaskInfo
+from prunesearch.errors import UsageError, did_you_mean
+from prunesearch.results import NUMERICS, Job, Outcome, TaskInfo
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class EngineSpec:
     stages: str | None = None
     stage_budget: int = 2 << 30
     numerics: str = "exact"
+
+    def __post_init__(self) -> None:
+        if self.numerics not in NUMERICS:
+            raise UsageError(f"numerics: '{self.numerics}' is unknown; {did_you_mean(self.numerics, NUMERICS)}")
     arrays: str | None = None
 
 
