@@ -30,6 +30,7 @@ from prunesearch.training.course import Course, Setting, TrialFailure
 from prunesearch.training.forks import sample_of, with_sharing
 from prunesearch.training.keep import keep_network
 from prunesearch.training.numerics import require_fast, tf32
+from prunesearch.training.pace import pace
 from prunesearch.training.prepare import Prepared, find_device, prepare
 from prunesearch.training.recorder import Recorder
 from prunesearch.training.snapshots import SnapshotStore
@@ -61,7 +62,7 @@ class TrialRunner:
             require_fast(device)
         for plugin in spec.plugins:
             load_plugin(plugin)
-        made = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays) if task is None else task
+        made = _loaded(spec) if task is None else task
         with _one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs, cache=spec.arrays)
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
@@ -80,6 +81,11 @@ class TrialRunner:
     def describe(self) -> TaskInfo:
         """What a driver has to know of the task."""
         return self._prepared.info
+
+    def pace(self, seconds: float) -> float:
+        """Training batches per second, measured for so many seconds after some to warm up; the network is thrown away."""
+        with _one_thread(self._prepared.device):
+            return pace(self._prepared, seconds)
 
     def run(self, job: Job) -> Result:
         """Run one job; what goes wrong in it is the result: `failed` or `infeasible`, with the reason.
@@ -284,6 +290,12 @@ class _Trial:
         if self.job.policy is None:
             return {**_in_ms(1.0, 0.0, found.dense_ms), "latency_iqr_ms": found.dense_ms_iqr}, False
         return _in_ms(found.ratio, found.ratio_iqr, dense_ms or found.dense_ms), False
+
+
+def _loaded(spec: EngineSpec) -> Task:
+    return load_task(
+        spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays, loader_workers=spec.loader_workers
+    )
 
 
 def _dense_layers(info: TaskInfo) -> tuple[LayerRow, ...]:

@@ -21,6 +21,7 @@ ARGUMENTS: Mapping[str, str] = {
     "seeds": "how many seeds to run, counted up from the first; figures are their means",
     "epochs": "N, epochs of every trial; those of study or policy, else the task's own, when left out",
     "workers": "trials at a time: a number, or auto for as many as the machine bears",
+    "workers_per_gpu": "trials at a time on one GPU (1): a number, or auto for a short measurement; tiny networks gain",
     "engine": "who runs trials: process, serial, or fake (invented figures, for trying things out)",
     "device": "auto, cpu, cuda or cuda:1",
     "store": "database of the studies, as an SQLAlchemy URL (or PRUNESEARCH_STORE; else prunesearch.db here)",

@@ -104,7 +104,7 @@ def check(
     start_policies(spec, space)
     sharing = _sharing(how, found.info)
     per_trial = found.seconds_per_epoch * max(1, space.epochs)
-    at_once = spec.workers or slots(found.info.device)
+    at_once = spec.workers or slots(found.info.device, spec.workers_per_gpu)
     rounds = -(-spec.trials // at_once)
     return Checked(
         study=spec,
@@ -171,8 +171,8 @@ def resolved(study: str | Path | StudySpec | None, given: dict[str, Any], store:
     return StudySpec.parse({**found.to_dict(), **said}, found.name)
 
 
-def workers_of(given: str | int | None) -> int | None:
-    """`--workers`: a number, or auto (0).
+def workers_of(given: str | int | None, what: str = "workers") -> int | None:
+    """`--workers` and `--workers-per-gpu`: a number, or auto (0).
 
     Raises:
         UsageError: it is neither.
@@ -184,15 +184,16 @@ def workers_of(given: str | int | None) -> int | None:
     except ValueError:
         number = 0
     if number < 1:
-        raise UsageError(f"workers: must be a number from 1, or auto, got '{given}'", "auto takes what the machine bears")
+        raise UsageError(f"{what}: must be a number from 1, or auto, got '{given}'", "auto takes what the machine bears")
     return number
 
 
-def slots(device: str) -> int:
-    """Trials at a time where nothing is said: one per core, or one per GPU."""
-    from prunesearch.engines.devices import usable_cores, visible_devices
+def slots(device: str, per_gpu: int) -> int:
+    """Trials at a time where nothing is said: one per core, or `per_gpu` per GPU; one where that has yet to be measured."""
+    from prunesearch.engines.devices import places, usable_cores, visible_devices
 
-    return usable_cores() if device.startswith("cpu") else len(visible_devices("cuda"))
+    devices = ("cpu",) if device.startswith("cpu") else visible_devices("cuda")
+    return len(places(devices, 0, per_gpu or 1, usable_cores()))
 
 
 def _sharing(how: EngineSpec, info: TaskInfo) -> str:

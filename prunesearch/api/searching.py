@@ -40,6 +40,7 @@ def search(
     seed: int | None = None,
     epochs: int | None = None,
     workers: str | int | None = None,
+    workers_per_gpu: str | int | None = None,
     engine: str | None = None,
     device: str | None = None,
     sampler: str | None = None,
@@ -74,6 +75,7 @@ def search(
     load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
     given |= {"sensitivity": sensitivity, "numerics": numerics}
+    given |= {"workers_per_gpu": workers_of(workers_per_gpu, "workers-per-gpu")}
     given |= {"name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
     spec, own = _asked(study, task, given, store)
     stages = stage_settings(stage_budget)
@@ -89,6 +91,7 @@ def search(
         *stages,
         arrays=arrays,
         numerics=spec.numerics,
+        workers_per_gpu=spec.workers_per_gpu,
     )
     kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:

@@ -51,6 +51,7 @@ SPELLINGS: Mapping[str, Spelling] = {
     "seeds": Spelling(int, ("--seeds",), "N", 1),
     "epochs": Spelling(int, ("--epochs", "-e"), "N", 0),
     "workers": Spelling(str, ("--workers", "-w"), "N|auto"),
+    "workers_per_gpu": Spelling(str, ("--workers-per-gpu",), "N|auto"),
     "engine": Spelling(Literal["process", "serial", "fake"], ("--engine",)),
     "device": Spelling(str, ("--device",), "DEVICE"),
     "store": Spelling(str, ("--store", "--storage"), "URL"),

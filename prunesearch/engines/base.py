@@ -23,13 +23,15 @@ class EngineSpec:
         epochs: overrides the recipe's epochs where given.
         seed: the study's seed; splits and initial values follow it.
         device: auto, cpu, cuda, cuda:1.
-        workers: trials at a time; 0 = one per core, or one per GPU.
+        workers: trials at a time; 0 = one per core, or `workers_per_gpu` per GPU.
         data_dir: where data sets lie, or None.
         plugins: files with criteria of the user's own.
         stages: folder in which epochs that were trained are kept for all trials; None: nothing is shared.
         stage_budget: bytes that tensors may take in it.
         numerics: how trials compute, one of `prunesearch.results.NUMERICS`.
         arrays: folder in which decoded data is kept, so that all workers hold it once; None: each decodes and holds its own.
+        workers_per_gpu: trials at a time on one GPU where `workers` is 0; 0 = as many as a short measurement finds best.
+        loader_workers: processes that a user's loader may start beside each worker; set where a worker starts.
     """
 
     task: str
@@ -42,11 +44,13 @@ class EngineSpec:
     stages: str | None = None
     stage_budget: int = 2 << 30
     numerics: str = "exact"
+    arrays: str | None = None
+    workers_per_gpu: int = 1
+    loader_workers: int = 0
 
     def __post_init__(self) -> None:
         if self.numerics not in NUMERICS:
             raise UsageError(f"numerics: '{self.numerics}' is unknown; {did_you_mean(self.numerics, NUMERICS)}")
-    arrays: str | None = None
 
 
 class Engine(Protocol):

@@ -45,29 +45,58 @@ def lane_name(device: str) -> str:
     return f"cuda-{torch.cuda.get_device_properties(device).uuid}"
 
 
+def places(devices: tuple[str, ...], workers: int, per_gpu: int, cores: int) -> tuple[str, ...]:
+    """The device of every worker: as many workers as the machine bears, never more than cores where nobody says so.
+
+    Args:
+        devices: from `visible_devices`.
+        workers: how many were asked for; 0: one per core on the CPU, `per_gpu` per GPU.
+        per_gpu: workers that share one GPU, where `workers` is 0.
+        cores: from `usable_cores`; every worker keeps one busy.
+    """
+    bearable = cores if devices == ("cpu",) else max(len(devices), min(len(devices) * per_gpu, cores))
+    return tuple(devices[i % len(devices)] for i in range(workers or bearable))
+
+
+def loader_cores(workers: int, cores: int) -> int:
+    """Cores that are left for the loader of each worker, beside the one that trains."""
+    return max(0, cores // max(1, workers) - 1)
+
+
 def usable_cores(root: Path = _CGROUP, own: Path = _OWN_CGROUP) -> int:
-    """CPU cores that this process may use: its affinity mask, cut to the CPU quota of its control groups; at least 1.
+    """CPU cores that this process may use: its affinity mask, cut to CPU set and quota of its control groups; at least 1.
 
     Args:
         root: where control groups are mounted.
         own: the file that names the control groups of this process.
     """
     mask = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([mask, *(int(q) for q in _quotas(root, own))]))
+    return max(1, min([mask, *(int(q) for q in _granted(root, own))]))
 
 
-def _quotas(root: Path, own: Path) -> list[float]:
+def _granted(root: Path, own: Path) -> list[float]:
     """Cores granted by every control group on the way from this process to the root, both versions."""
     found = []
     for line in _read(own).splitlines():
         _, controllers, path = line.split(":", 2)
         mount = root if not controllers else root / controllers
-        if controllers and "cpu" not in controllers.split(","):
-            continue
         inner = Path(path.lstrip("/"))
         for folder in (mount / part for part in (inner, *inner.parents)):
-            found += _quota(folder)
+            if not controllers or "cpu" in controllers.split(","):
+                found += _quota(folder)
+            if not controllers or "cpuset" in controllers.split(","):
+                found += _cpu_set(folder)
     return found
+
+
+def _cpu_set(folder: Path) -> list[float]:
+    """Cores of a control group's set, such as "0-3,8": the kernel's mask has them already, but not every sandbox's."""
+    listed = _read(folder / "cpuset.cpus.effective") or _read(folder / "cpuset.effective_cpus") or _read(folder / "cpuset.cpus")
+    try:
+        ends = [[int(end) for end in part.split("-")] for part in listed.strip().split(",") if part]
+    except ValueError:
+        return []
+    return [float(sum(end[-1] - end[0] + 1 for end in ends))] if ends else []
 
 
 def _quota(folder: Path) -> list[float]:

@@ -66,7 +66,7 @@ class Fleet:
                         self._deaths.clear()
                     return answer
 
-    def ask_again(self, index: int, device: str, request: str) -> Any:
+    def ask_again(self, index: int, device: str, request: Any) -> Any:
         """The answer of worker `index`, asked again of its replacement where it dies.
 
         Raises:

@@ -11,11 +11,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
 from prunesearch.engines.base import EngineSpec
-from prunesearch.engines.devices import usable_cores
+from prunesearch.engines.calibration import best_count, calibrate
+from prunesearch.engines.devices import places, usable_cores
 from prunesearch.engines.fleet import Fleet
 from prunesearch.engines.handle import WorkerDied
 from prunesearch.results import Job, Outcome, TaskInfo
@@ -27,17 +29,18 @@ class ProcessEngine:
     Scripts need no `if __name__ == "__main__"`: workers do not run the parent's script again.
 
     Args:
-        spec: what to run on what. `workers` 0: one per usable core, or one per GPU. Devices are dealt round robin.
+        spec: what to run on what. `workers` 0: one per usable core, or `workers_per_gpu` per GPU. Devices are dealt round robin.
     """
 
     def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._fleet = Fleet(spec)
+        self._trying = Fleet(replace(spec, stages=None))
         self._pending: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._finished: queue.SimpleQueue[Outcome | Exception] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
         self._unanswered = 0
-        self._devices: Future[tuple[str, ...]] = Future()
+        self._places: Future[tuple[str, ...]] = Future()
         self._info: Future[TaskInfo] = Future()
 
     @property
@@ -47,10 +50,9 @@ class ProcessEngine:
             return self._spec.workers
         if self._spec.device == "cpu":
             return usable_cores()
-        if not self._devices.done():
+        if not self._places.done():
             self._begin()
-        devices = self._devices.result()
-        return usable_cores() if devices == ("cpu",) else len(devices)
+        return len(self._places.result())
 
     def describe(self) -> TaskInfo:
         """What the task is, told by the first worker. Starts all of them."""
@@ -84,6 +86,7 @@ class ProcessEngine:
     def close(self) -> None:
         """Kill all workers; jobs in flight are abandoned."""
         self._fleet.close()
+        self._trying.close()
         self._pending.put(None)
         while self._threads:  # from the last to the first, which starts the others
             self._threads.pop().join()
@@ -109,15 +112,22 @@ class ProcessEngine:
     def _serve_first(self) -> None:
         """The first worker's thread: finds the devices, starts the other threads, tells what the task is."""
         try:
-            devices = self._fleet.ask_again(0, self._spec.device, "devices")
-            self._devices.set_result(devices)
-            for index in range(1, self.slots):
-                self._start_thread(self._serve, index, devices[index % len(devices)])
-            self._info.set_result(self._fleet.ask_again(0, devices[0], "describe"))
+            dealt = self._dealt(self._fleet.ask_again(0, self._spec.device, "devices"))
+            self._places.set_result(dealt)
+            for index, device in enumerate(dealt[1:], 1):
+                self._start_thread(self._serve, index, device)
+            self._info.set_result(self._fleet.ask_again(0, dealt[0], "describe"))
         except Exception as error:  # noqa: BLE001 - raised again by `describe` and `next`, in the driver's thread
             self._refuse(error)
         else:
-            self._work(0, devices[0])
+            self._work(0, dealt[0])
+
+    def _dealt(self, devices: tuple[str, ...]) -> tuple[str, ...]:
+        """The device of every worker, after a measurement of how many a GPU is best shared by, where that is asked for."""
+        spec, per_gpu = self._spec, self._spec.workers_per_gpu
+        if not spec.workers and not per_gpu and devices != ("cpu",):
+            per_gpu = best_count(calibrate(self._trying, devices[0]))
+        return places(devices, spec.workers, per_gpu or 1, usable_cores())
 
     def _serve(self, index: int, device: str) -> None:
         """The thread of any other worker. It takes no job before the task is loaded: the first worker might be idle."""
@@ -139,7 +149,7 @@ class ProcessEngine:
             return error
 
     def _refuse(self, error: Exception) -> None:
-        for future in (self._devices, self._info):
+        for future in (self._places, self._info):
             if not future.done():
                 future.set_exception(error)
         while self._next_job():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -66,5 +67,5 @@ class SerialEngine:
 
     def _ready(self) -> TrialRunner:
         if self._runner is None:
-            self._runner = make_runner(self._spec, self._task)
+            self._runner = make_runner(replace(self._spec, workers=1), self._task)
         return self._runner

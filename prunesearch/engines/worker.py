@@ -1,7 +1,7 @@
 """The child's side of the process engine: what a worker process does from its first line to its last.
 
-A worker is asked one thing at a time over a socket: `"devices"`, `"describe"` or a `Job`. It answers with tuples:
-`("begun",)`, then `("reply", answer)` or `("raise", error)`, and, at any time, `("log", level, text)`.
+A worker is asked one thing at a time over a socket: `"devices"`, `"describe"`, `("pace", seconds)` or a `Job`. It answers with
+tuples: `("begun",)`, then `("reply", answer)` or `("raise", error)`, and, at any time, `("log", level, text)`.
 """
 
 from __future__ import annotations
@@ -66,7 +66,12 @@ class _Desk:
             if not self._spec.plugins and parse_reference(self._spec.task).kind != "python":  # else the user's code may compile
                 leave_compiler_out()
             self._runner = make_runner(self._spec)
-        return self._runner.describe() if request == "describe" else self._runner.run(request)
+        match request:
+            case "describe":
+                return self._runner.describe()
+            case ("pace", seconds):
+                return self._runner.pace(seconds)
+        return self._runner.run(request)
 
 
 class _Channel:

@@ -17,7 +17,7 @@ from prunesearch.search.start import start_policies
 from prunesearch.spec import StudySpec
 from prunesearch.store import Store, StudyRecord
 
-MAY_CHANGE = ("trials", "timeout", "workers", "engine", "start")
+MAY_CHANGE = ("trials", "timeout", "workers", "workers_per_gpu", "engine", "start")
 """What a resumed study may say otherwise than before."""
 
 

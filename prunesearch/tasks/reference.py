@@ -69,7 +69,13 @@ def parse_reference(ref: str) -> Reference:
 
 
 def load_task(
-    ref: str, *, data_dir: str | None = None, seed: int = 0, download: bool | None = None, cache: str | Path | None = None
+    ref: str,
+    *,
+    data_dir: str | None = None,
+    seed: int = 0,
+    download: bool | None = None,
+    cache: str | Path | None = None,
+    loader_workers: int = 0,
 ) -> Task:
     """The task that a reference names, with its data in memory.
 
@@ -79,17 +85,20 @@ def load_task(
         seed: of the test split of data sets that come without one.
         download: whether a missing data set may be fetched; default yes, unless `PRUNESEARCH_DOWNLOAD` is 0.
         cache: folder in which decoded arrays of built-in data sets are kept for all processes; None: nowhere.
+        loader_workers: processes that a user's loader may start: cores that nobody else uses.
 
     Raises:
         TaskError: the reference, the user's file or the data is not what is needed.
         MissingDataError: the data set is not there and could not be fetched.
     """
     found = parse_reference(ref)
-    task = _made(found, data_dir, seed, download, Path(cache) if cache else None)
+    task = _made(found, data_dir, seed, download, Path(cache) if cache else None, loader_workers)
     return task if task.name else replace(task, name=ref)
 
 
-def _made(found: Reference, data_dir: str | None, seed: int, download: bool | None, cache: Path | None) -> Task:
+def _made(
+    found: Reference, data_dir: str | None, seed: int, download: bool | None, cache: Path | None, loader_workers: int
+) -> Task:
     match found.kind:
         case "builtin":
             from prunesearch.tasks.builtin import builtin_task
@@ -108,7 +117,7 @@ def _made(found: Reference, data_dir: str | None, seed: int, download: bool | No
         case "python":
             from prunesearch.tasks.userfile import user_task
 
-            return user_task(found.source, found.what, data_dir=data_dir, seed=seed)
+            return user_task(found.source, found.what, data_dir=data_dir, seed=seed, loader_workers=loader_workers)
 
 
 def _is_plain_folder(path: Path) -> bool:

@@ -19,7 +19,7 @@ from prunesearch.tasks.task import Task
 from prunesearch.training.seeding import seed_everything
 
 
-def user_task(source: str, function: str, *, data_dir: str | None, seed: int) -> Task:
+def user_task(source: str, function: str, *, data_dir: str | None, seed: int, loader_workers: int = 0) -> Task:
     """The task that a user's function makes. What it draws is the same in every process: the generators are seeded.
 
     Args:
@@ -27,13 +27,15 @@ def user_task(source: str, function: str, *, data_dir: str | None, seed: int) ->
         function: name of the function.
         data_dir: what the function gets as `data_dir`, if it has such a parameter.
         seed: likewise, and that of the global generators.
+        loader_workers: likewise; processes that a loader may start.
 
     Raises:
         TaskError: the file, the function or what it returns is not right; the user's own error is its cause.
     """
     seed_everything(seed, "task")
     module = _from_file(Path(source).expanduser()) if source.endswith(".py") else _imported(source)
-    made = _called(_function(module, function, source), f"{source}:{function}", {"data_dir": data_dir, "seed": seed})
+    offered = {"data_dir": data_dir, "seed": seed, "loader_workers": loader_workers}
+    made = _called(_function(module, function, source), f"{source}:{function}", offered)
     if not isinstance(made, Task):
         raise TaskError(f"{source}:{function} returned {type(made).__name__}", "it must return a prunesearch.Task")
     return made

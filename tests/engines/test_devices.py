@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prunesearch.engines.devices import lane_name, usable_cores, visible_devices
+from prunesearch.engines.devices import lane_name, loader_cores, places, usable_cores, visible_devices
 from prunesearch.errors import EnvironmentFailure
 
 MASK = len(os.sched_getaffinity(0))
@@ -39,9 +39,13 @@ def groups(tmp_path: Path, own: str, files: dict[str, str]) -> tuple[Path, Path]
         ),
         ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, 1000),
         ("3:cpu:/", {"cpu/cpu.cfs_quota_us": "900000000", "cpu/cpu.cfs_period_us": "100000"}, 1000),
+        ("0::/a", {"a/cpuset.cpus.effective": "0-3,8\n", "a/cpu.max": "max 100000"}, 5),
+        ("0::/a/b", {"a/cpuset.cpus.effective": "7\n", "a/b/cpuset.cpus": "\n"}, 1),
+        ("5:cpuset:/x\n3:cpu:/x", {"cpuset/x/cpuset.effective_cpus": "0,2", "cpu/x/cpuset.cpus": "0"}, 2),
+        ("5:cpuset:/x", {"cpuset/x/cpuset.cpus": "nonsense"}, 1000),
     ],
 )
-def test_quotas_of_control_groups_bound_the_cores(tmp_path: Path, own: str, files: dict[str, str], cores: int) -> None:
+def test_quotas_and_sets_of_control_groups_bound_the_cores(tmp_path: Path, own: str, files: dict[str, str], cores: int) -> None:
     assert usable_cores(*groups(tmp_path, own, files)) == min(MASK, cores)
 
 
@@ -69,3 +73,28 @@ def test_auto_is_a_device_that_is_there() -> None:
 
     found = visible_devices("auto")
     assert found == (("cpu",) if not torch.cuda.is_available() else tuple(f"cuda:{i}" for i in range(torch.cuda.device_count())))
+
+
+GPUS = ("cuda:0", "cuda:1")
+
+
+@pytest.mark.parametrize(
+    ("devices", "workers", "per_gpu", "cores", "dealt"),
+    [
+        (("cpu",), 0, 4, 3, "cpu cpu cpu"),
+        (("cpu",), 5, 1, 2, "cpu cpu cpu cpu cpu"),  # who asks for more gets more
+        (GPUS, 0, 1, 16, "cuda:0 cuda:1"),
+        (GPUS, 0, 2, 16, "cuda:0 cuda:1 cuda:0 cuda:1"),
+        (GPUS, 0, 4, 3, "cuda:0 cuda:1 cuda:0"),  # every worker needs a core of its own
+        (GPUS, 0, 1, 1, "cuda:0 cuda:1"),
+        (GPUS, 1, 4, 16, "cuda:0"),
+    ],
+)
+def test_workers_are_dealt_to_devices(devices: tuple[str, ...], workers: int, per_gpu: int, cores: int, dealt: str) -> None:
+    assert places(devices, workers, per_gpu, cores) == tuple(dealt.split())
+
+
+@pytest.mark.parametrize(("workers", "cores", "left"), [(1, 16, 15), (2, 16, 7), (4, 4, 0), (8, 4, 0), (3, 8, 1)])
+def test_workers_and_their_loaders_never_need_more_than_all_cores(workers: int, cores: int, left: int) -> None:
+    assert loader_cores(workers, cores) == left
+    assert workers * (1 + left) <= max(cores, workers)
