@@ -24,6 +24,9 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "proof_cnn84": ("benchmarks.proof.cnn84", "a published CNN of 6,130 parameters, searched"),
         "proof_field": ("benchmarks.proof.field", "LeNets at the field's published sizes, searched, with controls"),
         "proof_budgets": ("benchmarks.proof.budgets", "a published MLP, searched under the budget of every published cut"),
+        "proof_like_for_like": ("benchmarks.proof.like_for_like", "a published MLP cut and not retrained, as published"),
+        "proof_strategies": ("benchmarks.proof.strategies", "three ways to prune the neurons of small networks, on test data"),
+        "proof_grid": ("benchmarks.proof.grid", "seven schedules at rising sensitivities, on test data"),
         "results_page": ("benchmarks.proof.page", "docs/results.md and the README's table from what the proofs measured"),
     }
 )

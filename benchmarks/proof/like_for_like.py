@@ -1,0 +1,128 @@
+"""NeuralNetPruning's and Keras pruning's curves, as published: the same network, recipe and cuts, and no training after the cut.
+
+    python -m benchmarks proof_like_for_like --work FOLDER [--data-dir DIR]
+
+784-1000-1000-500-200-10 without biases, five epochs of Adam in batches of 64 (`recipes.py`); then a share k of every layer's
+weights, or of its neurons by the l2 norm of their incoming weights, the output layer spared. Neurons are physically removed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from benchmarks.proof.budgets import KERAS, NEURAL, PUBLISHED, TITLES
+from benchmarks.proof.curves import Asked, at, dense_of, draw, found, levels_of, measure, origin, told
+from benchmarks.proof.page import Summary
+from benchmarks.proof.pictures import shown
+from benchmarks.proof.searches import FOLDER, asked_where, stored
+from benchmarks.record import Record, Run
+from prunesearch.report.published import Published
+from prunesearch.schedules.markdown import table
+
+NAME = "proof_like_for_like"
+LEVELS = "0.25,0.5,0.6,0.7,0.8,0.9,0.95,0.97,0.99"
+SERIES: Mapping[str, str] = MappingProxyType({"weight": "weight, l2", "unit": "neuron, l2"})
+"""Kind of cut, as in `budgets.PUBLISHED` -> the line of `prunesearch curve`; for single weights l2 is |w|."""
+DENSE: Mapping[str, str] = MappingProxyType({"mnist": f"{NEURAL} 97.30", "fashion": f"{KERAS} 89.1"})
+NOISE = 2.0
+"""A published figure counts as reached where ours is not lower by more than so many of its standard deviations over seeds."""
+
+
+def _asked(data: str) -> Asked:
+    task = ("--task", f"benchmarks/proof/recipes.py:{data}", "--levels", LEVELS, "--seeds", "3")
+    cuts = ("--granularity", "weight", "--granularity", "neuron", "--criterion", "l2")
+    return Asked(f"curves-{data}", f"{TITLES[data]}, 784-1000-1000-500-200-10, cut and not retrained", (*task, *cuts))
+
+
+CURVES: Mapping[str, Asked] = MappingProxyType({data: _asked(data) for data in TITLES})
+
+
+def section() -> str:
+    """The section of docs/results.md, empty while nothing is measured."""
+    runs = stored(NAME)
+    parts = [_part(data, run) for data, asked in CURVES.items() if (run := found(runs, asked))]
+    if not parts:
+        return ""
+    text = (
+        f"## Like for like: cut and not retrained ({NEURAL}, {KERAS})\n\nThe network, its recipe and the cuts are those of "
+        f"{NEURAL}: no biases, pixels from 0 to 1, Adam at 0.001, batches of 64, five epochs; then the smallest share k of every "
+        "layer's weights, or of its neurons by l2 norm, the output layer spared, and no training after that. Theirs is one "
+        "network, trained on 60,000 images; ours are three, on 59,400. The recipe of the other system is not known beyond its "
+        "network. *Parameters removed* is measured. Test accuracy in percent, mean and deviation over seeds."
+    )
+    return "\n\n".join([text, *parts])
+
+
+def _part(data: str, run: Run) -> str:
+    parts = [f"### {TITLES[data]} (dense: {told(dense_of(run))}; published: {DENSE[data]})"]
+    head = ["k", *(f"{kind}s: {what}" for kind in SERIES for what in (*PUBLISHED[data, kind], "ours", "parameters removed"))]
+    rows = [[f"{k:g}", *(cell for kind in SERIES for cell in _cells(data, run, kind, k))] for k in levels_of(run)]
+    below = missed(data, run)
+    verdict = "; ".join(below) if below else "nothing"
+    parts += [table(head, rows), f"Below the published figure by more than seed noise: {verdict}."]
+    return "\n\n".join([*parts, shown(CURVES[data].name, CURVES[data].title), origin(run)])
+
+
+def _cells(data: str, run: Run, kind: str, k: float) -> list[str]:
+    point = at(run, SERIES[kind], k)
+    others = [f"{points[k]:.2f}" if k in points else "-" for points in PUBLISHED[data, kind].values()]
+    removed = f"{point.figures['sparsity']:.3f}" if point else "-"
+    return [*others, told(point), removed]
+
+
+def missed(data: str, run: Run) -> list[str]:
+    """The published points that ours do not reach, in words."""
+    out = []
+    for kind, series in SERIES.items():
+        for system, points in PUBLISHED[data, kind].items():
+            for k, value in points.items():
+                point = at(run, series, k)
+                if point and 100 * point.figures["test_accuracy"] + NOISE * 100 * point.deviations["test_accuracy"] < value:
+                    out.append(f"{system}, {100 * k:g} % of {kind}s: {value:g} published, {told(point)} ours")
+    return out
+
+
+def pictures() -> None:
+    """One picture per data set, with the published points."""
+    for data, asked in CURVES.items():
+        run = found(stored(NAME), asked)
+        if run:
+            draw(asked, run, _published(data))
+
+
+def _published(data: str) -> list[Published]:
+    return [
+        Published(f"{system}, {kind}s", k, value / 100)
+        for kind in SERIES
+        for system, points in PUBLISHED[data, kind].items()
+        for k, value in points.items()
+    ]
+
+
+def summary() -> list[Summary]:
+    """Rows of the README's table: per system and data set the hardest cut of neurons that still means something."""
+    return [row for data, asked in CURVES.items() if (run := found(stored(NAME), asked)) for row in _summary(data, run)]
+
+
+def _summary(data: str, run: Run) -> list[Summary]:
+    rows = []
+    for system, points in PUBLISHED[data, "unit"].items():
+        k = max(k for k in points if k <= 0.8)
+        what = f"{TITLES[data]}, {100 * k:g} % of units, its own recipe"
+        rows.append(Summary(system, like=f"{what}: {told(at(run, SERIES['unit'], k))} %", command=_COMMAND))
+    return rows
+
+
+_COMMAND = f"`python -m benchmarks {NAME}`"
+
+
+def main() -> None:
+    """Measure what is not on record."""
+    where, record = asked_where(__doc__), Record(NAME, FOLDER)
+    for asked in CURVES.values():
+        measure(record, asked, where)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Three ways to prune whole neurons of small networks ("Ways to prune"), scored on data that nobody trained on.
+
+    python -m benchmarks proof_strategies --work FOLDER [--data-dir DIR]
+
+A network is trained, a share of the neurons of every hidden layer is removed (l1 of the incoming weights, the output layer
+spared), and what is left trains for as many epochs again: from new random values, from its own initial values, or from the
+values that it had, in five rounds. The dense network trains for all epochs too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from benchmarks.proof.curves import Asked, at, dense_of, draw, found, levels_of, measure, origin, told
+from benchmarks.proof.page import Summary
+from benchmarks.proof.pictures import shown
+from benchmarks.proof.searches import FOLDER, asked_where, stored
+from benchmarks.record import Record, Run
+from prunesearch.report.published import Published
+from prunesearch.report.words import percent
+from prunesearch.schedules.markdown import table
+
+NAME = "proof_strategies"
+RATIOS = "0.2,0.4,0.6,0.7,0.8,0.9,0.95"
+STRATEGIES = ("one-cut-new-values", "one-cut-initial-values", "five-cuts-values-kept")
+"""Policy files in `policies/`, and lines of `prunesearch curve`."""
+SYSTEM = "Ways to prune"
+BEST = STRATEGIES[-1]
+
+
+def _asked(task: str, epochs: int, title: str) -> Asked:
+    policies = [word for name in STRATEGIES for word in ("--policy", f"benchmarks/proof/policies/{name}.yaml")]
+    arguments = ["--task", task, "--epochs", str(epochs), "--seeds", "10", "--levels", RATIOS, *policies]
+    return Asked(f"strategies-{task.partition('-')[0]}", title, tuple(arguments))
+
+
+CURVES = (
+    _asked("moons-mlp", 60, "Two half moons, 2-30-2"),
+    _asked("circles-mlp", 60, "Two circles, 2-20-18-16-14-2"),
+    _asked("iris-mlp", 80, "Iris, 4-32-16-3"),
+)
+
+
+PUBLISHED: Mapping[str, tuple[tuple[str, float, float], ...]] = MappingProxyType(
+    {
+        "strategies-moons": (("not said which", 0.8, 97.1), ("not said which", 0.9, 92.8)),
+        "strategies-circles": (("dense", 0.0, 97.5), ("one cut", 0.9, 50.0)),
+    }
+)
+"""Curve -> (which strategy, ratio, accuracy in percent). Their iterative figures score the unpruned network and are left out."""
+
+
+def section() -> str:
+    """The section of docs/results.md, empty while nothing is measured."""
+    runs = stored(NAME)
+    parts = [_part(asked, run) for asked in CURVES if (run := found(runs, asked))]
+    if not parts:
+        return ""
+    text = (
+        f"## Three ways to prune neurons ({SYSTEM})\n\nA network trains for half of the epochs, a share of the neurons of "
+        "every hidden layer is physically removed (l1 norm of the incoming weights, the output layer spared), and what is left "
+        "trains for the other half with the learning rate restarted: from new random values, from its initial values, or from "
+        "the values it had, in five cuts. The dense network trains for all epochs. Test accuracy in percent, mean and deviation "
+        "over ten seeds, on points that nobody trained on or chose by. Their iterative figures (.97 to .99 up to 90 % on two "
+        "circles) score the unpruned network by mistake, so there is nothing to compare with. Their MLP "
+        "784-140-130-120-110-10 on MNIST and Fashion-MNIST was not measured."
+    )
+    return "\n\n".join([text, *parts])
+
+
+def _part(asked: Asked, run: Run) -> str:
+    rows = [[f"{k:g}", *(told(at(run, name, k)) for name in STRATEGIES), _removed(run, k)] for k in levels_of(run)]
+    head = ["share of neurons", *(name.replace("-", " ") for name in STRATEGIES), "parameters removed"]
+    others = "; ".join(f"{who} {value:g} % at {percent(k)}" for who, k, value in PUBLISHED.get(asked.name, ()))
+    parts = [f"### {asked.title} (dense: {told(dense_of(run))})", table(head, rows), shown(asked.name, asked.title)]
+    return "\n\n".join([*parts, *([f"Published: {others}."] if others else []), origin(run)])
+
+
+def _removed(run: Run, level: float) -> str:
+    point = at(run, BEST, level)
+    return f"{point.figures['sparsity']:.3f}" if point else "-"
+
+
+def pictures() -> None:
+    """One picture per network, with the published points."""
+    for asked in CURVES:
+        run = found(stored(NAME), asked)
+        if run:
+            points = [Published(f"{SYSTEM}, {who}", k, v / 100) for who, k, v in PUBLISHED.get(asked.name, ())]
+            draw(asked, run, points, losses=False)
+
+
+def summary() -> list[Summary]:
+    """Rows of the README's table: the hardest published ratio that can be compared."""
+    rows = []
+    for asked in CURVES:
+        run, points = found(stored(NAME), asked), PUBLISHED.get(asked.name, ())
+        if run and points:
+            _who, k, value = points[-1]
+            what = f"{asked.title}, {percent(k)} of neurons"
+            rows.append(Summary(SYSTEM, f"{what}: {value:g} %", f"{what}: {told(at(run, BEST, k))} %", command=_COMMAND))
+    return rows
+
+
+_COMMAND = f"`python -m benchmarks {NAME}`"
+
+
+def main() -> None:
+    """Measure what is not on record."""
+    where, record = asked_where(__doc__), Record(NAME, FOLDER)
+    for asked in CURVES:
+        measure(record, asked, where)
+
+
+if __name__ == "__main__":
+    main()
