@@ -97,6 +97,9 @@ class GroupInfo:
         size: number of its elements, weights or units.
         params: parameters that go when all of it goes.
         spared: why it is never pruned, or None.
+        layers: the Linear and Conv layers that produce its units; none for weights.
+        norm: whether a norm with a scale stands behind its units (criterion bn_scale).
+        output: whether it is spared only for being the output layer's weights, which `prune_output_layer` frees.
     """
 
     name: str
@@ -105,6 +108,9 @@ class GroupInfo:
     size: int
     params: int
     spared: str | None = None
+    layers: tuple[str, ...] = ()
+    norm: bool = False
+    output: bool = False
 
 
 @dataclass(frozen=True)
@@ -125,7 +131,6 @@ class TaskInfo:
         classes: number of classes, 0 where it is not a classification.
         input_shape: shape of one example.
         device: where trials run, such as "cpu" or "cuda:0 NVIDIA H200".
-        norms: whether the model has norm layers behind prunable units (criterion bn_scale).
         shares: whether its trials can share epochs: data in memory, and no loop or evaluation of the user's own.
     """
 
@@ -142,7 +147,6 @@ class TaskInfo:
     classes: int
     input_shape: tuple[int, ...]
     device: str
-    norms: bool = False
     shares: bool = True
 
     @property

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
-from fnmatch import fnmatchcase
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,9 @@ from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.settings import data_folder
-from prunesearch.catalogue import CRITERIA
 from prunesearch.engines import EngineSpec, open_engine
-from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError, did_you_mean
+from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
+from prunesearch.fitting import chosen_groups
 from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
 
@@ -159,36 +158,15 @@ def load_plugins(files: Sequence[str]) -> None:
 
 
 def check_groups(policy: Policy, info: TaskInfo) -> None:
-    """Refuse a policy that names what the network does not have, before anything is trained.
+    """Refuse a policy that does not fit the network or its start, before anything is trained.
 
     Raises:
-        PolicyError: naming the closest group.
+        PolicyError: see `chosen_groups`; or the policy wants an accuracy from before its first epoch, and there is none.
     """
     if policy.granularity not in info.granularities:
         kinds = ", ".join(info.granularities)
         raise PolicyError(f"granularity: '{policy.granularity}' is nothing that {info.name} has", f"it has {kinds}")
-    groups = [g for g in info.groups if g.kind == policy.granularity or (policy.granularity == "unit" and g.kind != "weight")]
-    names = {n for g in groups for n in (g.name, *(m.rpartition(".")[0] for m in g.members))}
-    given = [("spare", policy.spare), ("only", policy.only), ("ratio", [k for k in policy.ratio or () if k != "default"])]
-    for field, globs in given:
-        for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in names):
-                hint = f"{did_you_mean(glob, [g.name for g in groups])} ('prunesearch groups --task {info.name}' lists them)"
-                raise PolicyError(f"{field}: '{glob}' matches no group of {info.name}", hint)
-    _check_fit(policy, info)
-
-
-def _check_fit(policy: Policy, info: TaskInfo) -> None:
-    """Refuse what widths, norms or the start of the network do not allow; else only the session would, later."""
-    groups = info.prunable(policy.granularity)
-    if policy.only:
-        groups = tuple(g for g in groups if any(fnmatchcase(g.name, glob) for glob in policy.only))
-    groups = tuple(g for g in groups if not any(fnmatchcase(g.name, glob) for glob in policy.spare))
-    narrow = [f"{g.name} ({g.size})" for g in groups if g.size < policy.round_to]
-    if narrow:
-        raise PolicyError(f"round_to: {policy.round_to} is more than the width of {', '.join(narrow)}", "spare these groups")
-    if CRITERIA[policy.criterion].norms and not info.norms:
-        raise PolicyError(f"criterion: '{policy.criterion}' needs norms behind the units, and {info.name} has none")
+    chosen_groups(info.groups, policy, info.name)
     if policy.schedule_type == "rewind_pruning" and policy.epoch_threshold == 0 and not info.weights_given:
         raise PolicyError(
             "epoch_threshold: 0 leaves rewind_pruning no accuracy to come back to, from scratch",

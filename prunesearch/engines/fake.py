@@ -132,7 +132,6 @@ def describe(spec: EngineSpec, network: FakeNetwork) -> TaskInfo:
         classes=known.classes if known else 10,
         input_shape=known.shape if known else (64,),
         device="fake",
-        norms=any(layer.norm for layer in network.layers),
     )
 
 

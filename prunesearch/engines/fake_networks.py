@@ -90,7 +90,7 @@ class FakeNetwork:
         for layer in self.layers:
             size = layer.weights(self.widths)
             spared = "it is the output layer" if layer.outputs == OUTPUT else None
-            yield GroupInfo(layer.name, "weight", (f"{layer.name}.weight",), size, size, spared)
+            yield GroupInfo(layer.name, "weight", (f"{layer.name}.weight",), size, size, spared, output=spared is not None)
 
     def _unit_groups(self) -> Iterator[GroupInfo]:
         for width, size in self.widths.items():
@@ -101,7 +101,8 @@ class FakeNetwork:
                 params = sum(w.params(self.widths) for w in writers) + sum(r.weights(self.widths) for r in readers)
                 params -= sum(both.weights(self.widths) for both in writers if both in readers)
                 spared = "its units are the network's outputs" if width == OUTPUT else None
-                yield GroupInfo(writers[0].name, writers[0].kind, tuple(dict.fromkeys(members)), size, params, spared)
+                norm, layers = any(layer.norm for layer in writers), tuple(layer.name for layer in writers)
+                yield GroupInfo(layers[0], writers[0].kind, tuple(dict.fromkeys(members)), size, params, spared, layers, norm)
 
 
 def fake_network(task: str) -> FakeNetwork:

@@ -48,7 +48,7 @@ class Enforcer:
         self._norms = narrow_norms(self._model, groups, gone)
         self._tensors, self._masks = [self._parameters[name] for name in masks], list(masks.values())
         self.hold_weights()
-        self._hold_gradients()
+        self.hold_gradients()
         if self._optimizer is not None:
             mask_moments(self._optimizer, self._tensors, self._masks)
         return masks
@@ -61,6 +61,11 @@ class Enforcer:
     def hold_weights(self) -> None:
         """Zero the masked weights."""
         multiply(self._tensors, self._masks)
+
+    def hold_gradients(self) -> None:
+        """Zero the gradients of the masked weights."""
+        pairs = [(t.grad, m) for t, m in zip(self._tensors, self._masks, strict=True) if t.grad is not None]
+        multiply([grad for grad, _ in pairs], [mask for _, mask in pairs])
 
     def forget_moments(self) -> None:
         """The optimiser starts anew: moments and step counts are gone, learning rates stay."""
@@ -79,8 +84,4 @@ class Enforcer:
             handle.remove()
 
     def _before_step(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        self._hold_gradients()
-
-    def _hold_gradients(self) -> None:
-        pairs = [(t.grad, m) for t, m in zip(self._tensors, self._masks, strict=True) if t.grad is not None]
-        multiply([grad for grad, _ in pairs], [mask for _, mask in pairs])
+        self.hold_gradients()

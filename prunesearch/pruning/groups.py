@@ -13,6 +13,8 @@ from torch_pruning.ops import OPTYPE
 
 from prunesearch.criteria.base import Role
 from prunesearch.errors import TaskError, did_you_mean
+from prunesearch.fitting import matches
+from prunesearch.pruning.drawing import draws_by_width
 from prunesearch.pruning.gradients import seeded
 from prunesearch.pruning.outlets import PRODUCERS, output_layers, reached_parameters
 from prunesearch.pruning.probe import first_line, verified
@@ -25,7 +27,6 @@ from prunesearch.pruning.structure import (
     UnitGroup,
     WeightGroup,
     level_of,
-    matches,
     spared_for,
 )
 from prunesearch.pruning.trace import Closure, Touched, closures
@@ -55,9 +56,10 @@ def find_groups(model: nn.Module, example_input: Any, *, spare: Iterable[str] = 
         globs = tuple(spare)
         every: list[Group] = [*weights, *units]
         for glob in globs:
-            if not any(matches(g, (glob,)) for g in every):
+            if not any(matches(g.info, (glob,)) for g in every):
                 raise TaskError(f"spare: '{glob}' matches no group", did_you_mean(glob, [g.name for g in every]))
-        return Groups(_sparing(weights, globs), verified(network, example_input, _sparing(units, globs)))
+        proved = verified(network, example_input, _sparing(units, globs))
+        return Groups(_sparing(weights, globs), proved, draws_by_width(network, example_input))
 
 
 def _private_copy(model: nn.Module) -> nn.Module:
@@ -81,7 +83,7 @@ def _producers(network: nn.Module) -> list[str]:
 
 
 def _sparing(groups: Sequence[AnyGroup], globs: tuple[str, ...]) -> tuple[AnyGroup, ...]:
-    return tuple(spared_for(g, "spared by the task") if matches(g, globs) else g for g in groups)
+    return tuple(spared_for(g, "spared by the task") if matches(g.info, globs) else g for g in groups)
 
 
 def _weight_groups(network: nn.Module, finals: set[str]) -> list[WeightGroup]:
@@ -92,8 +94,8 @@ def _weight_groups(network: nn.Module, finals: set[str]) -> list[WeightGroup]:
         weight, bias = _joined(layer, "weight"), _joined(layer, "bias")
         if weight in sizes:
             reason = "it is the output layer" if layer in finals else None
-            info = GroupInfo(layer, "weight", (weight,), sizes[weight], sizes[weight], reason)
-            groups.append(WeightGroup(info, (weight,), bias if bias in sizes else None, layer in finals))
+            info = GroupInfo(layer, "weight", (weight,), sizes[weight], sizes[weight], reason, output=layer in finals)
+            groups.append(WeightGroup(info, (weight,), bias if bias in sizes else None))
     return groups
 
 
@@ -134,8 +136,10 @@ def _unit_group(network: nn.Module, closure: Closure) -> UnitGroup:
                 slices.append(piece)
     reason = reason or ("it is a single unit" if closure.size == 1 else None)
     members = tuple(dict.fromkeys(s.name for s in slices))
-    info = GroupInfo(layers[0], _kind(network, layers[0]), members, closure.size, _owned(slices, parameters), reason)
-    return UnitGroup(info, tuple(slices), tuple(_share(t) for t in closure.touched), layers)
+    norm = any(s.role == "norm_scale" for s in slices)
+    owned = _owned(slices, parameters)
+    info = GroupInfo(layers[0], _kind(network, layers[0]), members, closure.size, owned, reason, layers, norm)
+    return UnitGroup(info, tuple(slices), tuple(_share(t) for t in closure.touched))
 
 
 def _unseen(network: nn.Module, layer: str, used: set[str]) -> str:
@@ -152,7 +156,7 @@ def _untraced(network: nn.Module, layer: str, reason: str) -> UnitGroup:
     width = module.out_features if isinstance(module, nn.Linear) else module.out_channels
     members = tuple(_joined(layer, name) for name, _ in module.named_parameters(recurse=False))
     size = width if isinstance(width, int) else 0
-    return UnitGroup(GroupInfo(layer, _kind(network, layer), members, size, 0, reason), (), (), (layer,))
+    return UnitGroup(GroupInfo(layer, _kind(network, layer), members, size, 0, reason, (layer,)), (), ())
 
 
 def _kind(network: nn.Module, layer: str) -> Literal["neuron", "filter"]:

@@ -36,7 +36,7 @@ from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.pruning.masks import apply_masks, build_masks, masked_count
 from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.scoring import Selector, seed_of
-from prunesearch.pruning.shrinking import can_hand_over, can_shrink, shrink
+from prunesearch.pruning.shrinking import can_hand_over, shrink
 from prunesearch.pruning.structure import Group
 from prunesearch.results import LayerRow
 from prunesearch.schedules import Decision, Order, make_schedule
@@ -124,9 +124,10 @@ class PruningSession:
         shrink: bool = False,
     ) -> None:
         self.model, self.policy = model, policy
-        self._optimizer, self._shrinks = optimizer, shrink and policy.is_unit and can_shrink(model)
+        self._optimizer = optimizer
         self._compared: Compared | None = None
         self.groups = groups or find_groups(model, example_input)
+        self._shrinks = shrink and policy.is_unit and not self.groups.draws
         self._chosen = self.groups.chosen(policy)
         info = CRITERIA[policy.criterion]
         if losses is None and (info.gradient_batches or policy.recalibrate_batches):
@@ -202,6 +203,14 @@ class PruningSession:
         if self._shrinks and order.last and order.enforced and epoch < self.policy.epochs:
             self._shrink()
         return EpochStart(decision, cut, order.lr_restart, order.lr_length, order.initial_learning_rate, anew)
+
+    def mask_gradients(self) -> None:
+        """Zero the gradients of what is masked; needed only by who looks at gradients, as clipping by norm does.
+
+        The optimiser's step masks them in any case. Call it after `backward` (and the unscaling of mixed precision), before
+        the clipping: the norm is then that of the network that is left.
+        """
+        self._enforcer.hold_gradients()
 
     def after_step(self) -> None:
         """Keep what is masked at zero; call it after every step of the optimiser."""

@@ -20,11 +20,6 @@ from prunesearch.pruning.structure import Group
 Stays = Mapping[str, Mapping[int, torch.Tensor]]
 
 
-def can_shrink(model: nn.Module) -> bool:
-    """Whether a smaller network trains as its masked form does: dropout draws differ with the width."""
-    return not any(isinstance(m, nn.modules.dropout._DropoutNd) and m.p > 0 for m in model.modules())
-
-
 def can_hand_over(model: nn.Module, optimizer: Optimizer | None) -> bool:
     """Whether what the optimiser keeps can be cut with its parameters: numbers, and tensors of a parameter's shape.
 

@@ -8,17 +8,15 @@ one set of groups serves every instance of the same class.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Literal, TypeVar
 
 import torch
 
-from prunesearch.catalogue import CRITERIA
 from prunesearch.criteria.base import Role
-from prunesearch.errors import PolicyError, did_you_mean
+from prunesearch.fitting import chosen_groups, of_granularity
 from prunesearch.policy import Policy
 from prunesearch.results import GroupInfo
 from prunesearch.rules import ratio_of
@@ -71,7 +69,6 @@ class WeightGroup:
     info: GroupInfo
     tensors: tuple[str, ...]
     bias: str | None = None
-    output: bool = False
 
     @property
     def name(self) -> str:
@@ -87,13 +84,11 @@ class UnitGroup:
         info: name, kind, members, size, parameters, and why it is spared.
         slices: what is masked.
         shares: what is cut.
-        layers: the Linear and Conv layers that produce the units.
     """
 
     info: GroupInfo
     slices: tuple[Slice, ...]
     shares: tuple[Share, ...]
-    layers: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -101,9 +96,9 @@ class UnitGroup:
         return self.info.name
 
     @property
-    def has_norm(self) -> bool:
-        """Whether a norm with a scale stands behind the units."""
-        return any(s.role == "norm_scale" for s in self.slices)
+    def layers(self) -> tuple[str, ...]:
+        """The Linear and Conv layers that produce the units."""
+        return self.info.layers
 
 
 Group = WeightGroup | UnitGroup
@@ -112,10 +107,17 @@ AnyGroup = TypeVar("AnyGroup", WeightGroup, UnitGroup)
 
 @dataclass(frozen=True)
 class Groups:
-    """All groups of a network, of weights and of units, spared ones included."""
+    """All groups of a network, of weights and of units, spared ones included.
+
+    Args:
+        weights: one per Linear and Conv layer.
+        units: all that has to go together.
+        draws: whether training draws numbers whose count depends on widths (dropout).
+    """
 
     weights: tuple[WeightGroup, ...]
     units: tuple[UnitGroup, ...]
+    draws: bool = False
 
     @cached_property
     def infos(self) -> tuple[GroupInfo, ...]:
@@ -123,46 +125,25 @@ class Groups:
         every: tuple[Group, ...] = (*self.weights, *self.units)
         return tuple(g.info for g in every)
 
-    @property
-    def norms(self) -> bool:
-        """Whether a norm stands behind any prunable unit (criterion bn_scale)."""
-        return any(g.has_norm for g in self.units if g.info.spared is None)
-
     def of(self, granularity: str) -> tuple[Group, ...]:
         """All groups of a granularity, spared ones included."""
-        if granularity == "weight":
-            return self.weights
-        kinds = ("neuron", "filter") if granularity == "unit" else (granularity,)
-        return tuple(g for g in self.units if g.info.kind in kinds)
+        every: tuple[Group, ...] = self.weights if granularity == "weight" else self.units
+        names = {info.name for info in of_granularity(self.infos, granularity)}
+        return tuple(g for g in every if g.name in names)
 
     def chosen(self, policy: Policy) -> tuple[Group, ...]:
         """The groups that a policy prunes, in the order of the model.
 
         Raises:
-            PolicyError: a name or glob in `spare`, `only` or `ratio` matches nothing, a width is smaller than
-                `round_to`, the criterion needs norms that are not there, or nothing is left to prune.
+            PolicyError: the policy does not fit the network, see `chosen_groups`.
         """
-        groups = tuple(_with_options(g, policy) for g in self.of(policy.granularity))
-        for name in ("spare", "only"):
-            _matching(name, getattr(policy, name), groups)
-        picked = tuple(g for g in groups if _reason(g, policy) is None)
-        if not picked:
-            raise PolicyError(f"granularity '{policy.granularity}': nothing is left to prune{_reasons(groups, policy)}")
-        if policy.ratio is not None:
-            _check_ratios(policy.ratio, groups, policy)
-        _check_units(picked, policy)
-        return picked
+        names = {info.name for info in chosen_groups(self.infos, policy)}
+        return tuple(_with_options(g, policy) for g in self.of(policy.granularity) if g.name in names)
 
 
 def level_of(name: str, amount: float | Mapping[str, float]) -> float:
     """The fraction of group `name`: exact name, else the longest glob that matches, else `default`, else nothing."""
     return ratio_of(name, amount) if isinstance(amount, Mapping) else amount
-
-
-def matches(group: Group, globs: Iterable[str]) -> bool:
-    """Whether one of the names or globs means this group, by its name or by a layer that produces its units."""
-    names = (group.name, *group.layers) if isinstance(group, UnitGroup) else (group.name,)
-    return any(fnmatchcase(name, glob) for glob in globs for name in names)
 
 
 def spared_for(group: AnyGroup, reason: str) -> AnyGroup:
@@ -174,52 +155,6 @@ def _with_options(group: Group, policy: Policy) -> Group:
     """Weight groups as the policy's `prune_bias` and `prune_output_layer` want them."""
     if not isinstance(group, WeightGroup):
         return group
-    info = replace(group.info, spared=None) if group.output and policy.prune_output_layer else group.info
+    info = replace(group.info, spared=None) if group.info.output and policy.prune_output_layer else group.info
     tensors = (*group.tensors, group.bias) if policy.prune_bias and group.bias else group.tensors
     return replace(group, info=info, tensors=tensors)
-
-
-def _reason(group: Group, policy: Policy) -> str | None:
-    if group.info.spared:
-        return group.info.spared
-    if matches(group, policy.spare):
-        return "spared by the policy"
-    if policy.only and not any(fnmatchcase(group.name, glob) for glob in policy.only):
-        return "not among the policy's `only`"
-    return None
-
-
-def _reasons(groups: tuple[Group, ...], policy: Policy) -> str:
-    if not groups:
-        return "; the network has no such group"
-    return "".join(f"\n  - {g.name}: {_reason(g, policy)}" for g in groups)
-
-
-def _matching(field_name: str, globs: Iterable[str], groups: tuple[Group, ...]) -> None:
-    for glob in globs:
-        if not any(matches(g, (glob,)) for g in groups):
-            raise PolicyError(f"{field_name}: '{glob}' matches no group", did_you_mean(glob, [g.name for g in groups]))
-
-
-def _check_ratios(ratio: Mapping[str, float], groups: tuple[Group, ...], policy: Policy) -> None:
-    for key in ratio:
-        if key == "default":
-            continue
-        meant = [g for g in groups if fnmatchcase(g.name, key)]
-        if not meant:
-            raise PolicyError(f"ratio.{key}: matches no group", did_you_mean(key, [g.name for g in groups]))
-        if all(_reason(g, policy) for g in meant):
-            raise PolicyError(f"ratio.{key}: names only what is not pruned{_reasons(tuple(meant), policy)}")
-
-
-def _check_units(picked: tuple[Group, ...], policy: Policy) -> None:
-    if policy.granularity == "weight":
-        return
-    if policy.prune_output_layer:
-        raise PolicyError("prune_output_layer: outputs of the network cannot be removed; it is for granularity 'weight'")
-    narrow = [f"{g.name} ({g.info.size})" for g in picked if g.info.size < policy.round_to]
-    if narrow:
-        raise PolicyError(f"round_to: {policy.round_to} is more than the width of {', '.join(narrow)}", "spare these groups")
-    bare = [g.name for g in picked if isinstance(g, UnitGroup) and not g.has_norm]
-    if CRITERIA[policy.criterion].norms and bare:
-        raise PolicyError(f"criterion '{policy.criterion}': no norm stands behind {', '.join(bare)}", "spare these groups")

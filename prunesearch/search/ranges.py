@@ -61,11 +61,13 @@ class Ranges:
         space: what the study says, by field (`ratio.<group>` for ratios).
         info: the task.
         epochs: N.
+        normed: the granularities of which every unit that is pruned has a norm behind it.
     """
 
     space: Mapping[str, Range]
     info: TaskInfo
     epochs: int
+    normed: frozenset[str] = frozenset()
 
     def options(self, name: str, chosen: Chosen) -> Options:
         """What field `name` may be, given the fields decided so far."""
@@ -101,7 +103,7 @@ class Ranges:
         """Criteria whose needs are met, one of each class of equals."""
         kept: dict[str, str] = {}
         for word in fitting:
-            if not CRITERIA[word].norms or self.info.norms:
+            if not CRITERIA[word].norms or chosen["granularity"] in self.normed:
                 kept.setdefault(self.criterion_class(word, chosen), word)
         return tuple(kept.values())
 
@@ -222,9 +224,10 @@ class Ranges:
         if "granularity" in self.space:
             missing = [g for g in self.said("granularity") if g not in self.info.granularities]
             notes += [f"granularity '{g}' is left out: the model has {has}" for g in missing]
-        if "criterion" in self.space and not self.info.norms:
+        bare = [g for g in self.said("granularity") if g in self.info.granularities and g != "weight" and g not in self.normed]
+        if "criterion" in self.space and bare:
             needy = [c for c in self.said("criterion") if CRITERIA[c].norms]
-            notes += [f"criterion '{c}' is left out: it needs norm layers, and the model has none" for c in needy]
+            notes += [f"criterion '{c}' is left out for {', '.join(bare)}: it needs a norm behind every unit" for c in needy]
         return tuple(notes)
 
 

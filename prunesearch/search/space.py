@@ -98,8 +98,10 @@ class SearchSpace:
             spec.sensitivity.check_task(info, spec.seed)
         wanted = wanted_of(spec, info)
         n = next(e for e in (epochs, spec.epochs, info.epochs) if e is not None)
-        ranges = Ranges({k: r for k, r in spec.space.items() if not k.startswith("ratio.")}, info, n)
-        ratios = {g: _ratios(spec, pruned_groups(info, g, wanted), wanted) for g in info.granularities}
+        pruned = {g: pruned_groups(info, g, wanted) for g in info.granularities}
+        normed = frozenset(kind for kind, groups in pruned.items() if all(g.norm for g in groups))
+        ranges = Ranges({k: r for k, r in spec.space.items() if not k.startswith("ratio.")}, info, n, normed)
+        ratios = {kind: _ratios(spec, groups, wanted) for kind, groups in pruned.items()}
         branches, reasons = unrolled(ranges, tuple(g for g in ratios if ratios[g]))
         if not branches:
             raise StudyError(f"the space allows no policy: {bulleted(reasons)}", "widen the space of the study")

@@ -91,9 +91,10 @@ def layer_of(row: Row) -> LayerRow:
 
 def task_of(plain: Row) -> TaskInfo:
     """A task's description from JSON."""
-    groups = tuple(GroupInfo(**g | {"members": tuple(g["members"])}) for g in plain["groups"])
+    groups = tuple(GroupInfo(**g | {n: tuple(g.get(n, ())) for n in ("members", "layers")}) for g in plain["groups"])
     tuples = {name: tuple(plain[name]) for name in ("sizes", "input_shape")}
-    return TaskInfo(**{**plain, **tuples, "groups": groups})
+    told = {name: value for name, value in plain.items() if name != "norms"}  # older rows have it; the groups know it now
+    return TaskInfo(**{**told, **tuples, "groups": groups})
 
 
 def dense_values(dense: DenseReference, seconds: float) -> dict[str, Any]:

@@ -109,7 +109,6 @@ def prepare(
         classes=classes,
         input_shape=tuple(example.shape[1:]),
         device=device_name(device),
-        norms=groups.norms,
         shares=_shares(task, splits),
     )
     chance = _chance(splits, classes) if task.metric == "accuracy" and classes and task.evaluate is None else None

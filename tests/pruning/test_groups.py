@@ -268,13 +268,13 @@ def test_which_groups_a_policy_prunes(fields: dict[str, Any], names: list[str]) 
 REFUSED = [
     ({"spare": ["fc7"]}, "spare: 'fc7' matches no group"),
     ({"only": ["head.*"]}, "only: 'head.*' matches no group"),
-    ({"scope": "ratios", "ratio": {"default": 0.5, "conv3": 0.2}}, "ratio.conv3: matches no group"),
-    ({"scope": "ratios", "ratio": {"default": 0.5, "fc2": 0.2}}, "ratio.fc2: names only what is not pruned"),
+    ({"scope": "ratios", "ratio": {"default": 0.5, "conv3": 0.2}}, "ratio: 'conv3' matches no group"),
+    ({"scope": "ratios", "ratio": {"default": 0.5, "fc2": 0.2}}, "ratio: 'fc2' names only what is not pruned"),
     ({"only": ["fc2"]}, "nothing is left to prune"),
     ({"spare": ["*"]}, "nothing is left to prune"),
     ({"round_to": 32}, r"round_to: 32 is more than the width of conv1 \(20\)"),
     ({"prune_output_layer": True}, "outputs of the network cannot be removed"),
-    ({"criterion": "bn_scale"}, "no norm stands behind conv1, conv2, fc1"),
+    ({"criterion": "bn_scale"}, "needs a norm behind every unit, and there is none behind conv1, conv2, fc1"),
 ]
 
 

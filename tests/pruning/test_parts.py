@@ -46,7 +46,7 @@ def test_only_what_is_left_is_shown() -> None:
 
 def test_units_with_unequal_shares_are_filled_up_with_zeros() -> None:
     piece = Slice("w", "in", 1, torch.tensor([0, 1, 2, 4]), torch.tensor([1, 0, 1, 1]))
-    group = UnitGroup(find_groups(*_tiny()).units[0].info, (piece,), (), ("w",))
+    group = UnitGroup(find_groups(*_tiny()).units[0].info, (piece,), ())
     tensor = torch.arange(10.0).view(2, 5)
     (part,) = parts_of(group, Values({"w": tensor}))
     assert part.weight.tolist() == [[1, 6, 0, 0, 0, 0], [0, 5, 2, 7, 4, 9]]

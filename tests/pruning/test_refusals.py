@@ -46,11 +46,14 @@ def test_a_policy_that_cannot_be_meant_is_not_read(fields: dict[str, Any], messa
 
 SESSION: list[tuple[dict[str, Any], str]] = [
     ({"criterion": "taylor"}, "criterion 'taylor': needs training data, and there is none"),
-    ({"granularity": "neuron", "criterion": "bn_scale"}, "criterion 'bn_scale': no norm stands behind 0, 2"),
+    (
+        {"granularity": "neuron", "criterion": "bn_scale"},
+        "criterion: 'bn_scale' needs a norm behind every unit, and there is none behind 0, 2",
+    ),
     ({"granularity": "neuron", "round_to": 8}, "round_to: 8 is more than the width of 2 (7)"),
     ({"spare": ["fc9"]}, "spare: 'fc9' matches no group"),
     ({"only": ["conv*"]}, "only: 'conv*' matches no group"),
-    ({"scope": "ratios", "ratio": {"7": 0.5}}, "ratio.7: matches no group"),
+    ({"scope": "ratios", "ratio": {"7": 0.5}}, "ratio: '7' matches no group"),
     ({"granularity": "filter"}, "granularity 'filter': nothing is left to prune; the network has no such group"),
 ]
 
@@ -79,7 +82,11 @@ RUN: list[tuple[str, str]] = [
     ("only: [fcc1]", "only: 'fcc1' matches no group of digits-mlp"),
     ("scope: ratios\nratio: {fx1: 0.2}", "ratio: 'fx1' matches no group of digits-mlp"),
     ("granularity: neuron\nround_to: 512", "round_to: 512 is more than the width of fc1 (128), fc2 (64)"),
-    ("granularity: neuron\ncriterion: bn_scale", "criterion: 'bn_scale' needs norms behind the units, and digits-mlp has none"),
+    ("granularity: neuron\ncriterion: bn_scale", "'bn_scale' needs a norm behind every unit, and there is none behind fc1, fc2"),
+    ("granularity: neuron\nspare: ['*']", "nothing is left to prune\n  - fc1: spared by the policy"),
+    ("only: [fc3]", "nothing is left to prune"),
+    ("scope: ratios\nratio: {default: 0.5, fc3: 0.2}", "ratio: 'fc3' names only what is not pruned"),
+    ("granularity: neuron\nprune_output_layer: true", "prune_output_layer: outputs of the network cannot be removed"),
     ("schedule_type: rewind_pruning\nepoch_threshold: 0", "epoch_threshold: 0 leaves rewind_pruning no accuracy"),
     ("granularity: filter", "granularity: 'filter' is nothing that digits-mlp has"),
 ]

@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import SGD, Adafactor, Adam, AdamW, Optimizer
 
+from prunesearch.pruning.drawing import draws_by_width
 from prunesearch.pruning.running import largest_difference, outputs
 from prunesearch.pruning.session import PruningSession
 from tests.pruning.networks import NETWORKS, Network
@@ -159,12 +160,59 @@ def test_where_moments_cannot_be_cut_the_network_stays_masked() -> None:
     assert finished.infeasible is None and training.parameters < dense
 
 
-def test_a_network_with_dropout_is_not_shrunk() -> None:
+class Drawing(nn.Module):
+    """Two layers with something random in between that is called as a function."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.hidden, self.fc, self.kind = nn.Linear(6, 8), nn.Linear(8, 3), kind
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.norm(self.hidden(x)))
+        match self.kind:
+            case "dropout":
+                x = functional.dropout(x, 0.2, self.training)
+            case "noise":
+                x = x + 0.1 * torch.randn_like(x) if self.training else x
+            case "no dropout":
+                x = functional.dropout(x, 0.0, self.training)
+            case "stochastic depth":
+                x = x * torch.bernoulli(torch.full((len(x), 1), 0.8, dtype=x.dtype)) if self.training else x
+            case "attention":  # over one token; it carries torch's mark of what may draw
+                one = x[:, None, None]
+                x = functional.scaled_dot_product_attention(one, one, one)[:, 0, 0]
+        out: torch.Tensor = self.fc(x)
+        return out
+
+
+@pytest.mark.parametrize(
+    ("kind", "shrinks"),
+    [("dropout", False), ("noise", False), ("no dropout", True), ("stochastic depth", True), ("attention", True)],
+)
+def test_a_network_that_draws_by_its_width_is_not_shrunk(kind: str, shrinks: bool) -> None:
+    training = Training(Network(lambda: Drawing(kind), (6,), {}), adam, shrink=True)
+    dense = training.parameters
+    training.run()
+    assert (training.parameters < dense) is shrinks
+    assert training.session.finish().infeasible is None and training.parameters < dense
+
+
+def test_a_module_that_drops_is_seen_as_well() -> None:
     network = Network(lambda: nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.2), nn.Linear(8, 3)), (6,), {})
     training = Training(network, adam, shrink=True)
     dense = training.parameters
     training.run()
     assert training.parameters == dense
+
+
+def test_looking_for_draws_leaves_no_trace() -> None:
+    torch.manual_seed(3)
+    model = Drawing("dropout")
+    state, before = {n: t.clone() for n, t in model.state_dict().items()}, torch.get_rng_state()
+    assert draws_by_width(model.eval(), torch.randn(1, 6, generator=torch.Generator())) and not model.training
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(state[n], t) for n, t in model.state_dict().items())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from prunesearch.results import DenseReference, GroupInfo, LatencySpec, Measures, Result, TaskInfo
@@ -29,14 +30,14 @@ STAGES = tuple(
 
 
 def info(groups: tuple[GroupInfo, ...] = MLP, *, epochs: int = 10, weights_given: bool = False, norms: bool = False) -> TaskInfo:
-    """A task on a network with these groups."""
+    """A task on a network with these groups; `norms`: behind all their units."""
     return TaskInfo(
         name="digits-mlp",
         digest="d" * 16,
         epochs=epochs,
         metric="accuracy",
         direction="maximize",
-        groups=groups,
+        groups=tuple(replace(g, norm=norms and g.kind != "weight") for g in groups),
         weights_given=weights_given,
         params=10_000,
         macs=9_000,
@@ -44,7 +45,6 @@ def info(groups: tuple[GroupInfo, ...] = MLP, *, epochs: int = 10, weights_given
         classes=10,
         input_shape=(64,),
         device="cpu",
-        norms=norms,
     )
 
 

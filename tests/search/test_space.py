@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import optuna
@@ -207,9 +208,13 @@ def test_criteria_whose_needs_are_not_met_are_left_out() -> None:
     said = spec(space={"criterion": ["l1", "bn_scale"], "granularity": "filter"})
     assert {p.criterion for _, p in draws(SearchSpace.of(said, info(CNN)), 30)} == {"l1"}
     assert SearchSpace.of(said, info(CNN)).notes == (
-        "criterion 'bn_scale' is left out: it needs norm layers, and the model has none",
+        "criterion 'bn_scale' is left out for filter: it needs a norm behind every unit",
     )
     assert {p.criterion for _, p in draws(SearchSpace.of(said, info(CNN, norms=True)), 30)} == {"l1", "bn_scale"}
+    half = replace(info(CNN), groups=tuple(replace(g, norm=g.name == "conv1") for g in info(CNN).groups))
+    assert {p.criterion for _, p in draws(SearchSpace.of(said, half), 30)} == {"l1"}
+    spared = spec(space={"criterion": ["l1", "bn_scale"], "granularity": "filter", "spare": "conv2"})
+    assert {p.criterion for _, p in draws(SearchSpace.of(spared, half), 30)} == {"l1", "bn_scale"}
 
 
 def test_lamp_is_another_criterion_only_where_layers_compete() -> None:

@@ -129,7 +129,7 @@ def test_images_with_augmentation_norms_and_dropout(optimizer: str, channels_las
         channels_last=channels_last,
     )
     runner = TrialRunner.from_task(task, EngineSpec("images", device="cpu"))
-    assert runner.describe().granularities == ("weight", "filter") and runner.describe().norms
+    assert runner.describe().granularities == ("weight", "filter")
     normed = policy(granularity="filter", criterion="bn_scale", only=["0"])
     for made in (policy(granularity="filter"), policy(function="one_shot"), normed):
         one, two = (runner.run(job(made)) for _ in range(2))
