@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 import torch
 from torch import optim
+from torch.nn import functional
+from torch.nn.utils import clip_grad_norm_
 from torch.optim import SGD, Adam, Optimizer
 
+from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.enforcing import Enforcer
 from prunesearch.pruning.session import PruningSession
 from tests.pruning.networks import NETWORKS
@@ -112,6 +115,24 @@ def test_masks_hold_whatever_the_optimiser_does() -> None:
     run.train(until=1)
     for _ in run.epoch(1):
         assert run.zeros(*WEIGHTS) == [54, 31]
+
+
+@pytest.mark.parametrize("granularity", ["weight", "neuron"])
+def test_gradients_can_be_masked_before_they_are_clipped(granularity: str) -> None:
+    """Their norm is then that of the network that is left: for units, of the one that is cut."""
+    run = Run(policy(threshold=0.6, granularity=granularity, function="one_shot_static"))
+    run.train(until=2)
+    run.optimizer.zero_grad()
+    run.loss(run.inputs[:8]).backward()
+    before = float(clip_grad_norm_(run.model.parameters(), 1e9))
+    run.session.mask_gradients()
+    masked = float(clip_grad_norm_(run.model.parameters(), 1e9))
+    left = copy.deepcopy(run.model)
+    left.zero_grad()
+    physical_cut(left, run.session.chosen, run.session.gone)
+    functional.cross_entropy(left(run.inputs[:8]), torch.arange(8) % 3).backward()
+    grads = [p.grad * (p != 0) for p in left.parameters() if p.grad is not None]
+    assert masked == pytest.approx(float(torch.nn.utils.get_total_norm(grads)), rel=1e-5) and masked < 0.999 * before
 
 
 def test_one_shot_grows_back_inside_an_epoch_and_is_measured_masked() -> None:
