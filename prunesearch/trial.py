@@ -70,7 +70,7 @@ class TrialRunner:
             self._prepared = with_sharing(self._prepared, spec.task if task is None else "", spec.seed, snapshots.folder)
         sample = sample_of(self._prepared) if snapshots and self._prepared.info.shares else ""
         between, fast = lane.checkpoint if lane else _nothing, spec.numerics == "fast"
-        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast, sample)
+        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast, sample, spec.graphs)
         self._lane = lane
 
     @classmethod

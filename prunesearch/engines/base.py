@@ -32,6 +32,7 @@ class EngineSpec:
         arrays: folder in which decoded data is kept, so that all workers hold it once; None: each decodes and holds its own.
         workers_per_gpu: trials at a time on one GPU where `workers` is 0; 0 = as many as a short measurement finds best.
         loader_workers: processes that a user's loader may start beside each worker; set where a worker starts.
+        graphs: whether training steps are recorded as CUDA graphs where they can be; nothing on the CPU.
     """
 
     task: str
@@ -47,6 +48,7 @@ class EngineSpec:
     arrays: str | None = None
     workers_per_gpu: int = 1
     loader_workers: int = 0
+    graphs: bool = False
 
     def __post_init__(self) -> None:
         if self.numerics not in NUMERICS:

@@ -74,4 +74,4 @@ def _throughput(fleet: Fleet, device: str, count: int, seconds: float) -> float:
     with ThreadPoolExecutor(count) as pool:
         paced = partial(fleet.ask, device=device)
         list(pool.map(lambda i: paced(i, request=("pace", 0.0)), range(count)))  # load the task, warm up
-        return sum(pool.map(lambda i: paced(i, request=("pace", seconds)), range(count)))
+        return float(sum(pool.map(lambda i: paced(i, request=("pace", seconds)), range(count))))

@@ -19,6 +19,7 @@ from prunesearch.pruning.session import EpochStart, PruningSession
 from prunesearch.results import EpochRow
 from prunesearch.training.clock import Clock
 from prunesearch.training.data import Batches
+from prunesearch.training.graphs import CudaCapture, can_be_graphed
 from prunesearch.training.learning_rate import Recipe, Segment
 from prunesearch.training.loop import Loop, train_epoch
 from prunesearch.training.numerics import Numerics
@@ -47,6 +48,7 @@ class Setting:
         plugins: files with criteria of the user's own.
         fast: whether training computes in fewer bits.
         sample: hash of what a user's loader gives first; part of the names of stages.
+        graphs: whether training steps are recorded as CUDA graphs where they can be.
     """
 
     prepared: Prepared
@@ -55,6 +57,13 @@ class Setting:
     plugins: tuple[str, ...] = ()
     fast: bool = False
     sample: str = ""
+    graphs: bool = False
+
+    @property
+    def graphed(self) -> bool:
+        """Whether steps are recorded here."""
+        task = self.prepared.task
+        return self.graphs and can_be_graphed(task.optimizer, task.train_epoch, self.prepared.device)
 
 
 @dataclass
@@ -134,7 +143,7 @@ class Course:
     def _go(self, snapshots: SnapshotStore | None, *, strict: bool) -> None:
         prepared = self._prepared
         self.model = prepared.fresh(self.seed)
-        optimizer = make_optimizer(prepared.task, self.model)
+        optimizer = make_optimizer(prepared.task, self.model, graphed=self.setting.graphed)
         self.accuracy = self._validated() if prepared.state is not None else None
         self.session = self._session(optimizer)
         if self.recorder:
@@ -216,7 +225,8 @@ class Course:
 
     def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None, *, strict: bool) -> Stages:
         prepared = self._prepared
-        mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink{self.setting.sample}"
+        graphs = " graphs" if self.setting.graphed else ""
+        mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink{self.setting.sample}{graphs}"
         key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
         return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict, self.ahead)
 
@@ -231,6 +241,7 @@ class Course:
             between=self.setting.between,
             own=self._prepared.task.train_epoch,
             forward=self.numerics.forward,
+            capture=CudaCapture(self._prepared.device) if self.setting.graphed else None,
         )
 
 

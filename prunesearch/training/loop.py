@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
 
 from prunesearch.tasks.types import Batch, Loss, TrainEpoch
 from prunesearch.training.data import Batches
+from prunesearch.training.graphs import Capture, GraphedStep, Step
 from prunesearch.training.optimizers import set_rate
 from prunesearch.training.seeding import seed_everything
 
@@ -28,6 +30,7 @@ class Loop:
         between: called between batches: lets a latency measurement have the device.
         own: the user's epoch, in place of ours.
         forward: `(model, inputs) -> outputs` in the run's number format.
+        capture: records steps as CUDA graphs; None: every step runs from Python.
     """
 
     model: nn.Module
@@ -39,6 +42,7 @@ class Loop:
     between: Callable[[], None]
     own: TrainEpoch | None = None
     forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = nn.Module.__call__
+    capture: Capture | None = None
 
 
 def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
@@ -63,17 +67,26 @@ def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
     total = torch.zeros((), device=next(loop.model.parameters()).device)
     count = 0
     seed_everything(loop.seed, "epoch", epoch)
+    step: Step = partial(_step, loop)
+    if loop.capture is not None:
+        step = GraphedStep(step, loop.capture)
     for (x, y), rate in zip(batches, rates, strict=False):
         set_rate(loop.optimizer, rate)
-        loop.optimizer.zero_grad(set_to_none=True)
-        loss = loop.loss(loop.forward(loop.model, x), y)
-        loss.backward()
-        loop.optimizer.step()
+        loss = step(x, y)
         loop.after_step()
-        total.add_(loss.detach(), alpha=len(x))
+        total.add_(loss, alpha=len(x))
         count += len(x)
         loop.between()
     return float(total) / max(1, count)
+
+
+def _step(loop: Loop, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    """One step without a word to the device that would have to wait for it; the loss, detached."""
+    loop.optimizer.zero_grad(set_to_none=True)
+    loss = loop.loss(loop.forward(loop.model, x), y)
+    loss.backward()
+    loop.optimizer.step()
+    return loss.detach()
 
 
 def _guided(loop: Loop, batches: Iterator[Batch], rates: Sequence[float]) -> Iterator[Batch]:

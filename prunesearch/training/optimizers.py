@@ -14,13 +14,18 @@ FUSED = frozenset({"adam", "adamw", "sgd", "adagrad"})
 """Those that torch has in one kernel, on the CPU too."""
 
 
-def make_optimizer(task: Task, model: nn.Module) -> torch.optim.Optimizer:
+def make_optimizer(task: Task, model: nn.Module, *, graphed: bool = False) -> torch.optim.Optimizer:
     """The task's optimiser for a network's parameters. Every group gets its rate as `base_lr`.
+
+    Args:
+        task: whose optimiser, by name or as a function.
+        model: whose parameters.
+        graphed: for steps that are recorded as CUDA graphs: rate and step count are tensors on the device.
 
     Raises:
         TaskError: a callable that returns no optimiser.
     """
-    made = _named(task, model) if isinstance(task.optimizer, str) else task.optimizer(model.parameters())
+    made = _named(task, model, graphed) if isinstance(task.optimizer, str) else task.optimizer(model.parameters())
     if not isinstance(made, torch.optim.Optimizer):
         raise TaskError(f"optimizer returned {type(made).__name__}", "it must return a torch.optim.Optimizer")
     for group in made.param_groups:
@@ -29,14 +34,20 @@ def make_optimizer(task: Task, model: nn.Module) -> torch.optim.Optimizer:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set every group to `rate` times its own base."""
+    """Set every group to `rate` times its own base; a rate that is a tensor is written to, as a recorded step reads it."""
     for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * rate
+        if isinstance(group["lr"], torch.Tensor):
+            group["lr"].fill_(group["base_lr"] * rate)
+        else:
+            group["lr"] = group["base_lr"] * rate
 
 
-def _named(task: Task, model: nn.Module) -> torch.optim.Optimizer:
+def _named(task: Task, model: nn.Module, graphed: bool) -> torch.optim.Optimizer:
     kwargs: dict[str, Any] = {"lr": task.lr, "weight_decay": task.weight_decay}
     kwargs["fused" if task.optimizer in FUSED else "foreach"] = True
+    if graphed:
+        device = next(model.parameters()).device
+        kwargs |= {"lr": torch.tensor(task.lr, device=device), "capturable": device.type == "cuda"}
     parameters = model.parameters()
     match task.optimizer:
         case "sgd":
