@@ -146,21 +146,9 @@ def curve(
     published = read_published(against) if against else ()
     cuts = Cuts(read_levels(levels), tuple(granularities), tuple(criteria), tuple(scopes), retrain)
     asked = Asked(cuts, _named(policies, plugin), schedules=schedules)
-    sweep = swept(
-        task,
-        asked.candidates,
-        epochs=epochs,
-        seeds=seeds,
-        seed=seed,
-        workers=workers,
-        engine=engine,
-        device=device,
-        data_dir=data_dir,
-        stage_budget=stage_budget,
-        plugin=plugin,
-        listener=listener,
-        latency=latency,
-    )
+    how: dict[str, Any] = {"epochs": epochs, "seeds": seeds, "seed": seed, "workers": workers, "engine": engine, "device": device}
+    how |= {"data_dir": data_dir, "stage_budget": stage_budget, "plugin": plugin, "listener": listener, "latency": latency}
+    sweep = swept(task, asked.candidates, **how)
     found = Curve(sweep, retrain, published)
     if plot:
         found.write(plot, axis)

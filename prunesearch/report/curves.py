@@ -269,7 +269,7 @@ def _layout(drawing: Drawing) -> dict[str, Any]:
         "title": {"text": drawing.title, "x": 0.02, "y": 0.97, "yanchor": "top", "font": {"size": 15}},
         "xaxis": {"title": {"text": AXES[drawing.axis]}, **along, **GRID},
         "yaxis": {"title": {"text": f"{drawing.metric} ({drawing.split})"}, **GRID},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.16, "yanchor": "top"},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": -0.2, "yanchor": "top"},
         "margin": {"l": 70, "r": 70, "t": 80 if drawing.buttons else 50, "b": 60},
     }
     return layout | ({"yaxis2": {**GRID, **right}} if drawing.losses else {})

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import Any, Literal
 
+from prunesearch.fitting import chosen_groups
 from prunesearch.policy import Policy
 from prunesearch.results import Result, TaskInfo
 from prunesearch.sweeps.base import Point, Sweep
@@ -90,16 +90,10 @@ def removed(result: Result, policy: Policy | None, info: TaskInfo) -> float:
     """The fraction of weights or units that is gone, of the groups that the policy may prune."""
     if policy is None:
         return 0.0
-    rows = [row for row in result.layers if row.kept < row.total or row.name in set(_open_to(policy, info))]
+    names = {group.name for group in chosen_groups(info.groups, policy)}
+    rows = [row for row in result.layers if row.name in names]
     total = sum(row.total for row in rows)
     return 1 - sum(row.kept for row in rows) / total if total else 0.0
-
-
-def _open_to(policy: Policy, info: TaskInfo) -> Iterator[str]:
-    for group in info.prunable(policy.granularity):
-        meant = not policy.only or any(fnmatchcase(group.name, glob) for glob in policy.only)
-        if meant and not any(fnmatchcase(group.name, glob) for glob in policy.spare):
-            yield group.name
 
 
 def _mean(points: Sequence[Point], granularity: str, info: TaskInfo) -> CurvePoint:

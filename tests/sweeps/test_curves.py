@@ -22,7 +22,10 @@ ROWS: tuple[tuple[str, Literal["weight", "neuron"], int, int, str | None], ...] 
     ("fc2", "neuron", 16, 448, None),
     ("fc3", "neuron", 3, 51, "its units are the network's outputs"),
 )
-GROUPS = tuple(GroupInfo(n, kind, (f"{n}.weight",), size, params, spared) for n, kind, size, params, spared in ROWS)
+GROUPS = tuple(
+    GroupInfo(n, kind, (f"{n}.weight",), size, params, spared, output=(n, kind) == ("fc3", "weight"))
+    for n, kind, size, params, spared in ROWS
+)
 INFO = TaskInfo("blobs", "d", 4, "accuracy", "maximize", GROUPS, False, 547, 504, (240, 90, 90), 3, (3,), "cpu")
 
 
