@@ -1,6 +1,6 @@
 """The same 24 policies, the same epochs: how long does everybody take?
 
-    python -m benchmarks peers --data-dir DIR [--scenario lenet300] [--contestants tutorial expert prunesearch]
+    python -m benchmarks peers --data-dir DIR [--scenario lenet300] [--contestants tutorial,expert,prunesearch] [--repeats 1]
 
 tutorial     the page that tutorials show: Optuna, torch.nn.utils.prune, DataLoader with transforms, default threads
 tutorial2    the same with n_jobs=2
@@ -8,10 +8,12 @@ expert       tensors in memory, two processes of one thread, masks by multiplica
 tuned        the same with the optimiser in one kernel and channels_last, which prunesearch uses too
 prunesearch  `prunesearch search`, two workers, in a folder where nothing was trained before
 unshared     the same with --stage-budget 0: every trial from scratch
+fast         prunesearch with --numerics fast: its time is told with and without measuring the front again in exact
 
 Everybody is a process of its own, timed from its start to its end, imports and data included; all in turn, repeat by
 repeat, every repeat with another seed of split, initial values and order. A run that was made before by the same code on
-the same machine is not made again.
+the same machine is not made again. Contestants may be named by letters: a tutorial, b tutorial2, c expert, d prunesearch,
+e fast.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from benchmarks.machine import source_digest
 from benchmarks.record import Record, Run, digits, middle
 from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, listed, schedule_of
 from benchmarks.searching import How, search
+from prunesearch.errors import did_you_mean
 from prunesearch.schedules.markdown import table
 
 NAME = "peers"
@@ -74,6 +77,14 @@ def prunesearch(scenario: Scenario, policies: Policies, data_dir: str | None, se
     return {"seconds": found.wall, "rows": found.in_order(policies), **epochs, "run": found.run}
 
 
+def fast(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
+    """The product in fast numerics; `before` is the time until all trials had ended, the rest is the front again in exact."""
+    found = search(scenario, policies, How(seed=seed, data_dir=data_dir, numerics="fast"))
+    epochs = {"trained": found.trained, "asked": found.asked, "epoch_seconds": found.epoch_seconds}
+    again = {"before": found.trials_seconds, "again": found.again}
+    return {"seconds": found.wall, "rows": found.in_order(policies), **again, **epochs, "run": found.run}
+
+
 def unshared(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
     """The product with every trial from scratch."""
     return prunesearch(scenario, policies, data_dir, seed, shared=False)
@@ -87,9 +98,13 @@ CONTESTANTS: Mapping[str, Callable[[Scenario, Policies, str | None, int], Figure
         "tuned": tuned,
         "prunesearch": prunesearch,
         "unshared": unshared,
+        "fast": fast,
     }
 )
 """Name -> a function that runs a list of policies and gives `seconds` and one row per policy."""
+LETTERS = MappingProxyType({"a": "tutorial", "b": "tutorial2", "c": "expert", "d": "prunesearch", "e": "fast"})
+"""Short names on the command line."""
+_OURS = ("prunesearch", "unshared", "fast")
 
 
 def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | None, seed: int, *more: str) -> Figures:
@@ -110,13 +125,13 @@ def _script(name: str, scenario: Scenario, policies: Policies, data_dir: str | N
 
 def code_of(contestant: str) -> str:
     """Hash of what a contestant runs."""
-    return source_digest(*(OURS if contestant in ("prunesearch", "unshared") else PEERS))
+    return source_digest(*(OURS if contestant in _OURS else PEERS))
 
 
 def main() -> None:
     """Run everybody and publish the tables."""
     made = parser(__doc__)
-    made.add_argument("--contestants", nargs="+", choices=list(CONTESTANTS), help="who runs; default: those of the scenario")
+    made.add_argument("--contestants", nargs="+", type=named, help="who runs, by name or letter; default: those of the scenario")
     args = made.parse_args()
     wanted = asked(NAME, args)
     todo = [(s, c, r) for s in wanted.scenarios for r in range(wanted.repeats) for c in _turn(s, args, r)]
@@ -130,9 +145,23 @@ def main() -> None:
     print(wanted.record.publish(report(wanted.record, wanted.scenarios, quick=wanted.quick)))
 
 
+def named(words: str) -> list[str]:
+    """The contestants that `tutorial,expert` or `a,c` stands for.
+
+    Raises:
+        ArgumentTypeError: nobody is called so.
+    """
+    names = [LETTERS.get(word, word) for word in words.split(",") if word]
+    for name in names:
+        if name not in CONTESTANTS:
+            raise argparse.ArgumentTypeError(f"nobody is called '{name}'; {did_you_mean(name, CONTESTANTS)}")
+    return names
+
+
 def _turn(scenario: Scenario, args: argparse.Namespace, repeat: int) -> list[str]:
     """The contestants in the order of one repeat: everybody comes first once in a while."""
-    names = list(args.contestants or scenario.contestants)
+    given = [name for words in args.contestants or () for name in words]
+    names = list(dict.fromkeys(given)) or list(scenario.contestants)
     return names[repeat % len(names) :] + names[: repeat % len(names)]
 
 
@@ -149,7 +178,7 @@ def _seconds(wanted: Asked, scenario: Scenario, contestant: str) -> float:
     everything = len(policies) * scenario.epochs
     if contestant.startswith("tutorial"):
         return start_seconds() + everything * epoch_seconds("tutorial", scenario, wanted.data_dir)
-    epochs = distinct_epochs(policies, scenario.epochs) if contestant == "prunesearch" else everything
+    epochs = distinct_epochs(policies, scenario.epochs) if contestant in ("prunesearch", "fast") else everything
     return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 2
 
 
@@ -169,6 +198,8 @@ def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False
 
 def _times(runs: Mapping[str, list[Run]]) -> str:
     seconds = {c: [float(r["seconds"]) for r in found] for c, found in runs.items()}
+    if "fast" in runs:
+        seconds["fast, its front not measured again"] = [float(r["before"]) for r in runs["fast"]]
     head = ["", "runs", "seconds, median (span)", *(f"times {c}" for c in _BARS if c in runs)]
     rows = []
     for contestant, values in seconds.items():
@@ -180,13 +211,16 @@ def _times(runs: Mapping[str, list[Run]]) -> str:
 def _epochs(runs: Mapping[str, list[Run]]) -> str:
     """What sharing saved, and the bound."""
     lines = []
-    for contestant in ("prunesearch", "unshared"):
+    for contestant in _OURS:
         for run in runs.get(contestant, [])[:1]:
             ideal = run["trained"] * run["epoch_seconds"] / 2
+            took = run.get("before", run["seconds"])
             lines.append(
                 f"{contestant}: {run['trained']} of {run['asked']} epochs trained at {run['epoch_seconds']:.3f} s; two workers "
-                f"that do nothing else need {ideal:.1f} s, it took {run['seconds'] / ideal:.2f} times as long."
+                f"that do nothing else need {ideal:.1f} s, it took {took / ideal:.2f} times as long."
             )
+            if "again" in run:
+                lines.append(f"Then {run['again']} networks were trained again in exact numerics, the dense one among them.")
     return "\n".join(lines)
 
 

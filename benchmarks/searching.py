@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ class How:
         seed: of sampler and training.
         watch_memory: look at the memory of all processes twice a second.
         objectives: of the study.
+        numerics: exact or fast.
         data_dir: torchvision root.
     """
 
@@ -52,6 +54,7 @@ class How:
     seed: int = 0
     watch_memory: bool = False
     objectives: tuple[str, ...] = ("accuracy", "params")
+    numerics: str = "exact"
     data_dir: str | None = None
 
 
@@ -68,6 +71,7 @@ class Searched:
         peak: most bytes that all its processes held together; 0 where nobody looked.
         store_bytes: size of the database.
         stage_bytes: size of all snapshots.
+        again: networks that a search in fast numerics trained again in exact.
     """
 
     wall: float
@@ -78,6 +82,7 @@ class Searched:
     peak: int = 0
     store_bytes: int = 0
     stage_bytes: int = 0
+    again: int = 0
 
     @property
     def trained(self) -> int:
@@ -95,6 +100,12 @@ class Searched:
         rows = [row for t in self.trials for row in t.epochs if not row.shared]
         seconds = [row.seconds for row in (*rows, *self.dense.epochs) if not row.shared]
         return sum(seconds) / max(1, len(seconds))
+
+    @property
+    def trials_seconds(self) -> float:
+        """Seconds from the start of the process until the last trial's result was in the store."""
+        ended = [datetime.fromisoformat(t.finished_at).timestamp() for t in self.trials if t.finished_at]
+        return max(ended) - self.began
 
     def in_order(self, policies: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """One row per policy of a list: what its trial measured, or that of an equal policy.
@@ -122,6 +133,7 @@ def study_of(scenario: Scenario, policies: Sequence[dict[str, Any]], how: How) -
         "trials": how.trials or len(policies),
         "seed": how.seed,
         "device": "cpu",
+        "numerics": how.numerics,
         "objectives": list(how.objectives),
         "space": scenario.space(),
     }
@@ -189,10 +201,11 @@ def _read(folder: Path, began: float, wall: float, peak: int) -> Searched:
     with Store.open(_url(folder)) as store:
         numbers = [t.number for t in store.trials(STUDY, "complete", "infeasible", "failed", "stopped")]
         trials, dense = tuple(store.trial(STUDY, n) for n in numbers), store.study(STUDY).dense
+        again = len(store.exact(STUDY))
     if dense is None:
         raise RuntimeError("the search ended without a dense reference")
     sizes = [sum(p.stat().st_size for p in folder.rglob(pattern)) for pattern in ("*.db*", "*.safetensors")]
-    return Searched(wall, began, trials, dense, noted(_url(folder), STUDY)[-1], peak, *sizes)
+    return Searched(wall, began, trials, dense, noted(_url(folder), STUDY)[-1], peak, *sizes, again)
 
 
 def noted(url: str, study: str) -> list[dict[str, Any]]:

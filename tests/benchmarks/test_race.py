@@ -1,0 +1,38 @@
+"""Who runs in a race, in which order, and what is said of a run in fast numerics."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import pytest
+
+from benchmarks.race import _epochs, _times, _turn, named
+from benchmarks.scenarios import SCENARIOS
+
+RUN: dict[str, Any] = {"seconds": 10.0, "trained": 60, "asked": 100, "epoch_seconds": 0.25, "rows": []}
+
+
+def test_contestants_are_named_by_name_or_letter() -> None:
+    assert named("a,c,d") == ["tutorial", "expert", "prunesearch"]
+    assert named("fast") == named("e") == ["fast"]
+    with pytest.raises(argparse.ArgumentTypeError, match="did you mean 'expert'"):
+        named("expart")
+
+
+def test_everybody_comes_first_once_and_nobody_twice() -> None:
+    asked = argparse.Namespace(contestants=[["expert", "fast"], ["prunesearch", "fast"]])
+    turns = [_turn(SCENARIOS["digits"], asked, repeat) for repeat in range(3)]
+    assert [turn[0] for turn in turns] == ["expert", "fast", "prunesearch"]
+    assert {frozenset(turn) for turn in turns} == {frozenset(("expert", "fast", "prunesearch"))}
+    assert _turn(SCENARIOS["digits"], argparse.Namespace(contestants=None), 0) == list(SCENARIOS["digits"].contestants)
+
+
+def test_fast_is_told_with_and_without_its_exact_front() -> None:
+    runs = {"expert": [{**RUN, "seconds": 40.0}], "fast": [{**RUN, "before": 8.0, "again": 5}]}
+    rows = {line.split("|")[1].strip(): line for line in _times(runs).splitlines()}
+    assert "4.00" in rows["fast"]
+    assert "5.00" in rows["fast, its front not measured again"]
+    told = _epochs(runs)
+    assert "need 7.5 s, it took 1.07 times as long" in told
+    assert "5 networks were trained again" in told
