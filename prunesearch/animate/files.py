@@ -33,21 +33,22 @@ class Packed:
         colours: of its palette.
         width: pixels.
         reduced: whether it is less than was asked for, so as to fit.
+        limit: bytes that it should fit into.
     """
 
     data: bytes
     colours: int
     width: int
     reduced: bool
+    limit: int
 
     @property
     def told(self) -> tuple[str, ...]:
         """In words, where it was reduced; and where that was not enough."""
-        if len(self.data) > LIMIT:
-            told = f"{len(self.data) / 1e6:.2g} MB with {self.colours} colours at {self.width} pixels, which is above the limit"
-            return (f"{told}: a .mp4 is smaller",)
-        limit = LIMIT // 10**6
-        return (f"reduced to {self.colours} colours and {self.width} pixels, to stay below {limit} MB",) if self.reduced else ()
+        how, limit = f"{self.colours} colours and {self.width} pixels", f"{self.limit / 1e6:g} MB"
+        if len(self.data) > self.limit:
+            return (f"{len(self.data) / 1e6:.2g} MB even with {how}, which is more than {limit}: a .mp4 is smaller",)
+        return (f"reduced to {how}, to stay below {limit}",) if self.reduced else ()
 
 
 def gif(frames: Sequence[Image], fps: float, limit: int = LIMIT) -> Packed:
@@ -59,7 +60,8 @@ def gif(frames: Sequence[Image], fps: float, limit: int = LIMIT) -> Packed:
         limit: bytes; colours, then pixels become fewer until it fits, or nothing is left to try.
     """
     for reduction in REDUCTIONS:
-        packed = _packed(frames, fps, reduction)
+        data, colours, width = _packed(frames, fps, reduction)
+        packed = Packed(data, colours, width, reduction != REDUCTIONS[0], limit)
         if len(packed.data) <= limit:
             break
     return packed
@@ -113,22 +115,23 @@ def _held(first: Image, rest: Iterator[Image]) -> Iterator[bytes]:
         yield last.tobytes()
 
 
-def _packed(frames: Sequence[Image], fps: float, reduction: tuple[int, int, float]) -> Packed:
+def _packed(frames: Sequence[Image], fps: float, reduction: tuple[int, int, float]) -> tuple[bytes, int, int]:
+    """A GIF, how many colours it has, and its width."""
     colours, wide = palette(*reduction[:2]), round(frames[0].shape[1] * reduction[2])
     flat = [_painted(_resized(frame, wide), colours) for frame in frames]
     step = max(20, round(1000 / fps))
     made = BytesIO()
     durations = [*[step] * (len(flat) - 1), HOLD * step]
     flat[0].save(made, "GIF", save_all=True, append_images=flat[1:], duration=durations, loop=0, optimize=False)
-    return Packed(made.getvalue(), len(colours), wide, reduction != REDUCTIONS[0])
+    return made.getvalue(), len(colours), wide
 
 
 def _painted(frame: Image, colours: Image) -> Pictures.Image:
     """The frame in the nearest of the colours; Pillow's own search is off by a few levels, and white is not white then."""
     packed = frame.astype(np.int32) @ np.array([65536, 256, 1], np.int32)
     every, places = np.unique(packed, return_inverse=True)
-    rgb = np.stack([every >> 16, every >> 8 & 255, every & 255], axis=1)
-    nearest = np.square(rgb[:, None] - colours.astype(np.int32)).sum(axis=2).argmin(axis=1).astype(np.uint8)
+    rgb, to = np.stack([every >> 16, every >> 8 & 255, every & 255], axis=1).astype(np.float32), colours.astype(np.float32)
+    nearest = (np.square(to).sum(axis=1) - 2 * rgb @ to.T).argmin(axis=1).astype(np.uint8)
     picture = Pictures.fromarray(nearest[places.reshape(packed.shape)], "P")
     picture.putpalette(colours.ravel().tolist())
     return picture

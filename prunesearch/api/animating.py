@@ -15,11 +15,11 @@ from prunesearch.api.bundles import run_again
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.api.settings import data_folder
 from prunesearch.errors import EnvironmentFailure, UsageError, did_you_mean
-from prunesearch.recordings import Recording
 from prunesearch.report.findings import told
 
 if TYPE_CHECKING:
     from prunesearch.animate.frames import Film
+    from prunesearch.recordings import Recording
     from prunesearch.store import StudyRecord, TrialRecord
 
 KINDS = ("network", "weights", "filters")
@@ -100,10 +100,10 @@ def animate(
     _needs_packages(wish)
     hear = listener or (lambda _what, _done, _total: None)
     if recording is not None:
-        return _drawn(Recording.read(recording), wish, hear)
+        return _drawn(recording, wish, hear)
     found, chosen = _chosen(study, choice, store)
     with _run_recorded(found, chosen, (device, data_folder(data_dir), tuple(plugin)), hear) as folder:
-        return _drawn(Recording.read(folder), wish, hear)
+        return _drawn(folder, wish, hear)
 
 
 def _files(what: tuple[str, ...], frame: str | None, to: str | None, force: bool) -> dict[str, Path]:
@@ -162,10 +162,12 @@ def _run_recorded(
         yield target
 
 
-def _drawn(recording: Recording, wish: _Wish, hear: Listener) -> tuple[Picture, ...]:
+def _drawn(folder: str | Path, wish: _Wish, hear: Listener) -> tuple[Picture, ...]:
     from prunesearch.animate.frames import Film
     from prunesearch.animate.scenes import scene
+    from prunesearch.recordings import Recording
 
+    recording = Recording.read(folder)
     films = {kind: Film(recording, scene(kind, recording), wish.width) for kind in wish.files}
     frames = range(len(recording.frames)) if wish.frame is None else [_frame(recording, wish.frame)]
     return tuple(_written(kind, film, frames, wish, hear) for kind, film in films.items())

@@ -1,0 +1,149 @@
+"""What pictures show, read from their artists: matplotlib's own objects, not pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection, PathCollection
+from matplotlib.figure import Figure
+
+from prunesearch.animate.connections import Chain, alive
+from prunesearch.animate.filters import FADED, Filters, _mosaic
+from prunesearch.animate.frames import Film, Scene
+from prunesearch.animate.network import Network
+from prunesearch.animate.scenes import scene
+from prunesearch.animate.weights import Weights
+from prunesearch.errors import UsageError
+from prunesearch.recordings import Recording
+from tests.recordings.made import cnn_recording, mlp_recording
+
+
+@pytest.fixture(scope="module")
+def mlp(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return mlp_recording(tmp_path_factory.mktemp("animate") / "mlp")
+
+
+@pytest.fixture(scope="module")
+def cnn(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+    return cnn_recording(tmp_path_factory.mktemp("animate") / "cnn")
+
+
+def artists(figure: Figure, kind: type) -> Iterator[object]:
+    return (c for ground in figure.axes for c in ground.collections if isinstance(c, kind))
+
+
+def edges(figure: Figure) -> int:
+    return sum(len(c.get_segments()) for c in artists(figure, LineCollection) if isinstance(c, LineCollection))
+
+
+def texts(figure: Figure) -> list[str]:
+    return [t.get_text() for t in figure.findobj() if hasattr(t, "get_text")]
+
+
+def test_removed_edges_are_not_drawn(mlp: Recording) -> None:
+    film = Film(mlp, Network(mlp))
+    assert [edges(film.figure(at)) for at in range(4)] == [12 + 18, 9 + 18, 6 + 18, 3 + 18]
+
+
+def test_units_that_lost_everything_fade(mlp: Recording) -> None:
+    at = len(mlp.frames) - 1
+    left = mlp.tensors(mlp.frames[at]).left("fc1.weight")
+    figure = Film(mlp, Network(mlp)).figure(at)
+    nodes = [c for c in artists(figure, PathCollection) if isinstance(c, PathCollection)]
+    hidden = [c for c in nodes if np.allclose(c.get_facecolor()[:1, :3], 1)]
+    faded = sum(len(c.get_offsets()) for c in hidden)
+    assert faded == int((~left.any(axis=0)).sum() + (~left.any(axis=1)).sum()) > 0
+    assert sum(len(c.get_offsets()) for c in nodes) == 2 + 6 + 3
+    assert f"{int(left.any(axis=1).sum())} of 6 units" in texts(figure)
+
+
+@pytest.mark.parametrize("kind", ["network", "weights"])
+def test_the_corner_tells_the_epoch(mlp: Recording, kind: str) -> None:
+    film = Film(mlp, scene(kind, mlp))
+    assert {"epoch", "1", "loss", "0.5000", "accuracy", "0.6000", "sparsity", "20.0 %"} <= set(texts(film.figure(2)))
+    assert "-" in texts(film.figure(0))
+
+
+def test_nothing_reaches_over_the_edge_or_over_other_words(mlp: Recording, cnn: Recording) -> None:
+    for recording, kind in ((mlp, "network"), (mlp, "weights"), (cnn, "network"), (cnn, "weights"), (cnn, "filters")):
+        figure = Film(recording, scene(kind, recording)).figure(1)
+        figure.canvas.draw()
+        width, height = figure.get_size_inches() * figure.dpi
+        shown = [t for t in figure.texts if t.get_text()]
+        boxes = [t.get_window_extent() for t in shown]
+        assert shown
+        for one, box in zip(shown, boxes, strict=True):
+            assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, (kind, one.get_text())
+            over = [t.get_text() for t, other in zip(shown, boxes, strict=True) if t is not one and box.overlaps(other)]
+            assert not over, (kind, one.get_text(), over)
+
+
+def test_wide_layers_are_sampled_and_said(tmp_path: Path) -> None:
+    wide = mlp_recording(tmp_path / "r", (200, 70, 3), epochs=1)
+    shown = Network(wide)
+    assert any("64 of 200 (input), 64 of 70 (fc1)" in note for note in shown.notes)
+    figure = Film(wide, shown).figure(0)
+    assert edges(figure) == 64 * 64 + 64 * 3
+    assert {"200 units", "70 units", "3 units"} <= set(texts(figure))
+    assert any("64 of 200" in text for text in texts(figure))
+
+
+def test_a_recorded_sample_is_said(tmp_path: Path) -> None:
+    large = mlp_recording(tmp_path / "r", (200, 70, 3), epochs=1, params=2_000_000)
+    assert any("sample" in note for note in Weights(large).notes)
+    figure = Film(large, Network(large)).figure(0)
+    assert "64 units (sample)" in texts(figure)
+    assert edges(figure) == 64 * 64 + 64 * 3
+
+
+def test_histograms_leave_out_what_is_pruned_and_count_it(mlp: Recording) -> None:
+    film = Film(mlp, Weights(mlp))
+    figure = film.figure(3)
+    assert "3 weights, 9 pruned" in texts(figure)
+    assert "18 weights, 0 pruned" in texts(figure)
+    bars = [p.get_data().values for ground in figure.axes for p in ground.patches if hasattr(p, "get_data")]
+    assert [int(np.sum(v)) for v in bars] == [3, 12, 18, 18], "what is left, then the start, layer by layer"
+
+
+def test_a_chain_takes_flattened_and_grouped_inputs_together(cnn: Recording) -> None:
+    chain = Chain.of(cnn)
+    assert [(c.name, c.units) for c in chain.columns] == [("input", 1), ("conv1", 4), ("conv2", 6), ("fc", 3)]
+    tensors = cnn.tensors(cnn.frames[0])
+    _, grouped, flat = chain.links(cnn, tensors)
+    expected = np.zeros((6, 4), np.bool_)
+    expected[:3, :2] = expected[3:, 2:] = True
+    np.testing.assert_array_equal(grouped.left | (grouped.weight != 0), np.ones((6, 4), np.bool_) & expected)
+    block = tensors.values["fc.weight"].reshape(3, 6, 4)
+    np.testing.assert_array_equal(np.abs(flat.weight), np.abs(block).max(axis=2))
+    kernel = tensors.values["conv2.weight"][4, 1].ravel()
+    assert grouped.weight[4, 3] == kernel[np.abs(kernel).argmax()]
+    links = chain.links(cnn, cnn.tensors(cnn.frames[1]))
+    assert [lives.tolist() for lives in alive(chain, links)][1] == [True, False, True, True]
+
+
+def test_removed_filters_keep_a_trace_of_what_they_were(cnn: Recording) -> None:
+    sheets = Filters(cnn).sheets
+    assert [s.values.shape for s in sheets] == [(2, 4, 1, 3, 3), (2, 6, 2, 3, 3)]
+    before, after = _mosaic(sheets[0], 0, 1.0), _mosaic(sheets[0], 1, 1.0)
+    np.testing.assert_allclose(after[:3, 4:7], FADED * before[:3, 4:7] + (1 - FADED))
+    np.testing.assert_array_equal(after[:3, :3], before[:3, :3])
+    assert _mosaic(sheets[1], 1, 1.0)[1, 1].tolist() == [1, 1, 1], "a single weight that is gone is white"
+    assert any("3 of 4 filters left" in text for text in texts(Film(cnn, Filters(cnn)).figure(1)))
+
+
+def test_a_network_without_convolutions_has_no_filters(mlp: Recording) -> None:
+    with pytest.raises(UsageError, match="no two-dimensional convolution"):
+        scene("filters", mlp)
+
+
+def test_scenes_keep_their_shape_over_the_frames(cnn: Recording) -> None:
+    for kind in ("network", "weights", "filters"):
+        shown: Scene = scene(kind, cnn)
+        images = [Film(cnn, shown, 451).image(at) for at in range(2)]
+        assert images[0].shape == images[1].shape
+        assert images[0].shape[0] % 2 == images[0].shape[1] % 2 == 0
+        assert images[0].shape[1] == 452
+        assert (images[0] != images[1]).any()

@@ -1,0 +1,69 @@
+"""Recordings that are written by hand, for tests that need no training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunesearch.policy import Policy
+from prunesearch.recordings import Draft, Recording
+from prunesearch.results import EpochRow
+
+POLICY = Policy(epochs=3, function="gradual", threshold=0.75, epoch_threshold=0, converge_over=2)
+
+
+def about(layers: Sequence[dict[str, Any]], task: str = "made") -> dict[str, Any]:
+    """What an index holds beside its states."""
+    told = {
+        "task": task,
+        "metric": "accuracy",
+        "direction": "maximize",
+        "params": 0,
+        "input_shape": [2],
+        "device": "cpu",
+        "seed": 0,
+    }
+    return told | {"policy": POLICY.to_dict(), "groups": [], "measures": None, "layers": list(layers)}
+
+
+def mlp_recording(folder: Path, sizes: Sequence[int] = (2, 6, 3), epochs: int = 3, params: int = 0) -> Recording:
+    """An MLP whose weights all move a little every epoch, the weakest quarter of its first layer going in each."""
+    drawn = np.random.default_rng(0)
+    values = {f"fc{i}.weight": drawn.normal(size=(b, a)).astype(np.float32) for i, (a, b) in enumerate(pairwise(sizes), 1)}
+    first = values["fc1.weight"]
+    ranked = np.argsort(np.abs(first), axis=None)
+    with Draft(folder, params) as draft:
+        draft.add("initial", -1, None, values, {})
+        for epoch in range(epochs):
+            left = np.ones(first.size, np.bool_)
+            left[ranked[: first.size * (epoch + 1) // 4]] = False
+            mask = left.reshape(first.shape)
+            shown = {name: value * np.float32(1 + epoch / 10) for name, value in values.items()}
+            shown["fc1.weight"] = shown["fc1.weight"] * mask
+            row = EpochRow(epoch, 1 / (epoch + 1), 0.5 + epoch / 10, 1e-3, 0.2 * epoch, 0.1)
+            draft.add("epoch", epoch, row, shown, {"fc1.weight": mask})
+        draft.add("final", epochs, None, shown, {"fc1.weight": mask})
+        draft.close(about([{"name": f"fc{i}", "weight": f"fc{i}.weight"} for i in range(1, len(sizes))]))
+    return Recording.read(folder)
+
+
+def cnn_recording(folder: Path) -> Recording:
+    """Two convolutions, the second one in groups, and a linear layer behind 2 x 2 pixels; one filter and one weight go."""
+    drawn = np.random.default_rng(1)
+    shapes = {"conv1.weight": (4, 1, 3, 3), "conv2.weight": (6, 2, 3, 3), "fc.weight": (3, 24)}
+    values = {name: drawn.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    masks = {name: np.ones(shape, np.bool_) for name, shape in shapes.items()}
+    masks["conv1.weight"][1] = False
+    masks["conv2.weight"][0, 0, 1, 1] = False
+    layers = [{"name": "conv1", "weight": "conv1.weight", "conv": True}]
+    layers += [{"name": "conv2", "weight": "conv2.weight", "conv": True, "groups": 2}, {"name": "fc", "weight": "fc.weight"}]
+    with Draft(folder, 0) as draft:
+        draft.add("initial", -1, None, values, {})
+        cut = {name: value * masks[name] for name, value in values.items()}
+        draft.add("epoch", 0, EpochRow(0, 1.0, 0.5, 1e-3, 0.1, 0.1), cut, masks)
+        draft.close(about(layers, "made-cnn"))
+    return Recording.read(folder)
