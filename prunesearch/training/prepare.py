@@ -87,7 +87,8 @@ def prepare(
     how = Handling(task.batch_size, device, channels_last, task.normalize, task.augment)
     kept = ArrayCache(Path(cache) if cache and device.type == "cpu" else None)
     sources = kept.held(f"{ref} seed {seed}", raw_splits(task, seed, kept))
-    task = replace(task, **sources)  # so that nothing else holds on to what the task was made with
+    # so that nothing else holds on to what the task was made with
+    task = replace(task, train=sources["train"], val=sources["val"], test=sources.get("test"))
     splits = make_splits(sources, how)
     example = _example(task, splits, how)
     dense = _placed(copy.deepcopy(plain), device, channels_last).eval()

@@ -63,7 +63,7 @@ def trained(capture: Any, optimizer: str = "adam", channels_last: bool = False, 
 
     def keep() -> None:
         with torch.no_grad():
-            model[0].weight[:2] = 0.0  # type: ignore[index, operator]
+            model[0].weight[:2] = 0.0  # type: ignore[index]
 
     batches = Resident(X, Y, how)
     loop = Loop(model, made, functional.cross_entropy, batches, 5, keep, lambda: None, capture=capture)
@@ -127,7 +127,8 @@ def test_what_can_be_recorded() -> None:
 @needs_gpu
 @pytest.mark.parametrize("optimizer", sorted(GRAPHED))
 def test_recorded_on_a_gpu_training_goes_the_same_way(optimizer: str) -> None:
-    torch.backends.cuda.matmul.fp32_precision = torch.backends.cudnn.conv.fp32_precision = "ieee"
+    for backend in (torch.backends.cuda.matmul, torch.backends.cudnn.conv):  # type: ignore[attr-defined]
+        backend.fp32_precision = "ieee"
     plain = trained(None, optimizer, device="cuda")
     recorded = trained(CudaCapture(torch.device("cuda")), optimizer, device="cuda")
     assert recorded[1][0] == pytest.approx(plain[1][0], rel=0.05)  # dropout draws otherwise in a graph
