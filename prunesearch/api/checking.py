@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.definitions import definition
@@ -16,6 +16,9 @@ from prunesearch.errors import StoreError, StudyError, UsageError
 from prunesearch.results import GroupInfo, TaskInfo
 from prunesearch.spec import StudySpec
 from prunesearch.tasks.reference import parse_reference
+
+if TYPE_CHECKING:
+    from prunesearch.search.space import SearchSpace
 
 
 @dataclass(frozen=True)
@@ -92,20 +95,13 @@ def check(
     spec = resolved(study, given | {"workers": workers_of(workers), "sensitivity": sensitivity}, store)
     parse_reference(spec.task)  # so that a wrong name costs no seconds
     from prunesearch.api.rehearsal import rehearse
-    from prunesearch.search.space import SearchSpace
-    from prunesearch.search.start import start_policies
 
-    stages, arrays = stage_settings(), arrays_folder()
-    how = EngineSpec(
-        spec.task, spec.epochs, spec.seed, spec.device, 1, data_folder(data_dir), tuple(plugin), *stages, arrays=arrays
-    )
+    how = replace(engine_spec(spec, data_dir, plugin, stage_settings()), workers=1, numerics="exact")
     found = rehearse(how)
-    space = SearchSpace.of(spec, found.info)
-    start_policies(spec, space)
+    space = _space(spec, found.info)
     sharing = _sharing(how, found.info)
     per_trial = found.seconds_per_epoch * max(1, space.epochs)
     at_once = spec.workers or slots(found.info.device, spec.workers_per_gpu)
-    rounds = -(-spec.trials // at_once)
     return Checked(
         study=spec,
         info=found.info,
@@ -116,7 +112,7 @@ def check(
         seconds_per_trial=per_trial,
         peak_mb=found.peak_mb,
         workers=at_once,
-        seconds=(rounds + 1) * per_trial,
+        seconds=(-(-spec.trials // at_once) + 1) * per_trial,
         fitting=None if spec.timeout is None else max(0, int(spec.timeout / per_trial - 1) * at_once),
         sharing=sharing,
     )
@@ -169,6 +165,41 @@ def resolved(study: str | Path | StudySpec | None, given: dict[str, Any], store:
         return StudySpec.parse({"name": _name_of(said["task"]), **said}, "command line")
     found = study if isinstance(study, StudySpec) else definition(str(study), store)
     return StudySpec.parse({**found.to_dict(), **said}, found.name)
+
+
+def _space(spec: StudySpec, info: TaskInfo) -> SearchSpace:
+    """The study's space, once its policies to start from are known to lie in it."""
+    from prunesearch.search.space import SearchSpace
+    from prunesearch.search.start import start_policies
+
+    space = SearchSpace.of(spec, info)
+    start_policies(spec, space)
+    return space
+
+
+def engine_spec(spec: StudySpec, data_dir: str | None, plugin: Sequence[str], stages: tuple[str | None, int]) -> EngineSpec:
+    """What an engine is built from for a study.
+
+    Args:
+        spec: the study.
+        data_dir: folder of the data sets, as it was given.
+        plugin: files with criteria of the user's own.
+        stages: folder of the stages that trials share, and the bytes that they may take.
+    """
+    return EngineSpec(
+        spec.task,
+        spec.epochs,
+        spec.seed,
+        spec.device,
+        spec.workers,
+        data_folder(data_dir),
+        tuple(plugin),
+        *stages,
+        arrays=arrays_folder(),
+        numerics=spec.numerics,
+        workers_per_gpu=spec.workers_per_gpu,
+        graphs=spec.graphs,
+    )
 
 
 def workers_of(given: str | int | None, what: str = "workers") -> int | None:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
-from prunesearch.api.checking import resolved, workers_of
+from prunesearch.api.checking import engine_spec, resolved, workers_of
 from prunesearch.api.choosing import stored_front
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import arrays_folder, data_folder, stage_settings, store_url
-from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.api.settings import stage_settings, store_url
+from prunesearch.engines import open_engine
 from prunesearch.front import Front
 from prunesearch.sensitivity import Sensitivity
 from prunesearch.spec import StudySpec
@@ -73,33 +73,17 @@ def search(
     from prunesearch.search.driver import run_search
 
     load_plugins(plugin)
-    given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "sampler": sampler}
-    given |= {"sensitivity": sensitivity, "numerics": numerics}
-    given |= {"workers_per_gpu": workers_of(workers_per_gpu, "workers-per-gpu")}
-    given |= {"name": as_ or name, "workers": workers_of(workers), "engine": "fake" if dry_run else engine}
+    given: dict[str, Any] = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device}
+    given |= {"sampler": sampler, "sensitivity": sensitivity, "numerics": numerics}
+    given |= {"workers_per_gpu": workers_of(workers_per_gpu, "workers-per-gpu"), "workers": workers_of(workers)}
+    given |= {"name": as_ or name, "engine": "fake" if dry_run else engine}
     spec, own = _asked(study, task, given, store)
-    stages = stage_settings(stage_budget)
-    own_data, arrays = data_folder(data_dir), arrays_folder()
-    how = EngineSpec(
-        spec.task,
-        spec.epochs,
-        spec.seed,
-        spec.device,
-        spec.workers,
-        own_data,
-        tuple(plugin),
-        *stages,
-        arrays=arrays,
-        numerics=spec.numerics,
-        workers_per_gpu=spec.workers_per_gpu,
-    )
+    how = engine_spec(spec, data_dir, plugin, stage_settings(stage_budget))
     kept = None if artifacts is None or dry_run else Path(artifacts).resolve()
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
-        if listener:
-            _tell_known(opened, spec.name, listener)
-        shared = stages[0] is not None and spec.engine != "fake"
-        found = run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept, shared=shared)
-    return found.front
+        _tell_known(opened, spec.name, listener)
+        shared = how.stages is not None and spec.engine != "fake"
+        return run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept, shared=shared).front
 
 
 def _asked(
@@ -130,8 +114,10 @@ def _opened(store: str | None, *, dry_run: bool) -> Iterator[Store]:
             yield opened
 
 
-def _tell_known(store: Store, study: str, listener: Callable[[News], None]) -> None:
+def _tell_known(store: Store, study: str, listener: Callable[[News], None] | None) -> None:
     """The front that the study has already, as the first news."""
+    if listener is None:
+        return
     for record in store.studies():
         if record.name == study:
             listener(stored_front(store, record))

@@ -90,5 +90,5 @@ def test_the_dashboard_of_a_store_that_is_not_there(run: Run) -> None:
 
 
 def test_all_commands_of_the_design_are_there() -> None:
-    wanted = "init check search studies status front show run groups export animate dashboard doctor version"
+    wanted = "init check search studies status front show run curve sensitivity groups export animate dashboard doctor version"
     assert set(wanted.split()) == COMMANDS
