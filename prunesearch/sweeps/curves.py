@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -78,12 +79,13 @@ def reported_split(sweep: Sweep) -> Split:
 
 
 def figures_of(result: Result, policy: Policy | None, info: TaskInfo) -> dict[str, float]:
-    """The figures of one network; empty where none came out."""
+    """The figures of one network that are numbers; empty where none came out."""
     if result.measures is None:
         return {}
     found = {k: v for k, v in result.measures.to_dict().items() if k in FIGURES and v is not None}
     losses = {{"validation": "loss", "test": "test_loss"}[split]: value for split, value in result.losses.items()}
-    return {**found, **losses, "removed": removed(result, policy, info)}
+    every = {**found, **losses, "removed": removed(result, policy, info)}
+    return {name: value for name, value in every.items() if math.isfinite(value)}
 
 
 def removed(result: Result, policy: Policy | None, info: TaskInfo) -> float:

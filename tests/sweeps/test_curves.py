@@ -97,6 +97,12 @@ def test_a_point_says_which_seeds_gave_nothing_and_the_others_count() -> None:
     assert (point.figures, point.seeds, point.reason) == ({}, 0, "out of memory")
 
 
+def test_a_loss_without_bound_is_no_figure() -> None:
+    (point,) = curve_points(swept([made(0.7), made(0.5, losses={"test": float("inf"), "validation": 1.0})]))
+    assert (point.figures["test_loss"], point.figures["loss"]) == (pytest.approx(1.3), pytest.approx(0.65))
+    assert "test_loss" not in point.deviations
+
+
 def test_validation_is_shown_where_there_is_no_test_split() -> None:
     assert reported_split(swept([made(0.9)])) == "test"
     untested = Result("complete", Measures(0.9, 1, 1, 1, 1, 0.0, 0.0))
