@@ -246,4 +246,4 @@ def _add_to_bias(reader: nn.Module, index: torch.Tensor, values: torch.Tensor) -
     parts, width = int(getattr(reader, "groups", 1)), columns.shape[1]
     inputs = columns.new_zeros(parts * width)
     inputs[index.to(inputs.device)] = values
-    bias += torch.einsum("pow,pw->po", columns.view(parts, -1, width), inputs.view(parts, width)).flatten()
+    bias.add_(torch.einsum("pow,pw->po", columns.view(parts, -1, width), inputs.view(parts, width)).flatten())

@@ -36,7 +36,7 @@ class _Drawing(TorchDispatchMode):
     """Notices operations that draw more than `free` numbers from torch's generators."""
 
     def __init__(self, free: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.free, self.drawn = free, False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -83,5 +83,16 @@ class Enforcer:
         for handle in self._norms:
             handle.remove()
 
-    def _before_step(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+    def _before_step(self, _optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
+        """Mask the gradients; where a closure is still to compute them, as Lightning's does, mask them behind it."""
         self.hold_gradients()
+        closure = kwargs.get("closure", args[1] if len(args) > 1 else None)  # args[0] is the optimiser
+        if closure is None:
+            return None
+
+        def masked() -> Any:
+            loss = closure()
+            self.hold_gradients()
+            return loss
+
+        return args[:1], {**kwargs, "closure": masked}

@@ -117,6 +117,32 @@ def test_masks_hold_whatever_the_optimiser_does() -> None:
         assert run.zeros(*WEIGHTS) == [54, 31]
 
 
+@pytest.mark.parametrize("by_name", [True, False])
+def test_masks_hold_where_a_closure_computes_the_gradients(by_name: bool) -> None:
+    """As Lightning steps: when the optimiser is about to step, there are no gradients yet."""
+    run, plain = (Run(policy(threshold=0.6, function="one_shot_static")) for _ in range(2))
+    for each in (run, plain):
+        each.train(until=1)
+        each.session.before_epoch(1)
+    x = run.inputs[:8]
+
+    def closure() -> torch.Tensor:
+        run.optimizer.zero_grad()
+        loss = run.loss(x)
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        run.optimizer.step(closure=closure) if by_name else run.optimizer.step(closure)
+        run.session.after_step()
+        plain.optimizer.zero_grad()
+        plain.loss(x).backward()
+        plain.optimizer.step()
+        plain.session.after_step()
+    assert run.zeros(*WEIGHTS) == plain.zeros(*WEIGHTS) == [64, 37]
+    assert all(torch.equal(p, q) for p, q in zip(run.model.parameters(), plain.model.parameters(), strict=True))
+
+
 @pytest.mark.parametrize("granularity", ["weight", "neuron"])
 def test_gradients_can_be_masked_before_they_are_clipped(granularity: str) -> None:
     """Their norm is then that of the network that is left: for units, of the one that is cut."""

@@ -140,7 +140,8 @@ def test_constants_are_folded_over_no_padding(tmp_path: Path) -> None:
         with torch.no_grad():
             model.first.weight[:3] *= 1e-6  # so that they go first, with biases that still speak
             model.padded.weight[:3] *= 1e-6
-            model.first.bias[:3], model.padded.bias[:3] = 2.0, 2.0
+            model.get_parameter("first.bias")[:3] = 2.0
+            model.get_parameter("padded.bias")[:3] = 2.0
         return model
 
     task = make_task(
