@@ -198,14 +198,14 @@ def _held(pid: int) -> int:
 
 
 def _read(folder: Path, began: float, wall: float, peak: int) -> Searched:
-    with Store.open(_url(folder)) as store:
-        numbers = [t.number for t in store.trials(STUDY, "complete", "infeasible", "failed", "stopped")]
-        trials, dense = tuple(store.trial(STUDY, n) for n in numbers), store.study(STUDY).dense
-        again = len(store.exact(STUDY))
+    with Store.open(_url(folder)) as opened:
+        numbers = [t.number for t in opened.trials(STUDY, "complete", "infeasible", "failed", "stopped")]
+        trials, dense = tuple(opened.trial(STUDY, n) for n in numbers), opened.study(STUDY).dense
+        again = len(opened.exact(STUDY))
     if dense is None:
         raise RuntimeError("the search ended without a dense reference")
-    sizes = [sum(p.stat().st_size for p in folder.rglob(pattern)) for pattern in ("*.db*", "*.safetensors")]
-    return Searched(wall, began, trials, dense, noted(_url(folder), STUDY)[-1], peak, *sizes, again)
+    store, stages = (sum(p.stat().st_size for p in folder.rglob(pattern)) for pattern in ("*.db*", "*.safetensors"))
+    return Searched(wall, began, trials, dense, noted(_url(folder), STUDY)[-1], peak, store, stages, again)
 
 
 def noted(url: str, study: str) -> list[dict[str, Any]]:

@@ -180,9 +180,19 @@ def run_again(
         raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
     policy = read_policy(trial.policy, plugins)
     where = device or str(study.spec.get("device", "auto"))
-    how = {"numerics": str(study.spec.get("numerics", "exact"))}
+    stages, budget = stage_settings()
+    numerics = str(study.spec.get("numerics", "exact"))
     spec = EngineSpec(
-        str(study.spec["task"]), policy.epochs, int(study.spec["seed"]), where, 1, data_dir, plugins, *stage_settings(), **how
+        task=str(study.spec["task"]),
+        epochs=policy.epochs,
+        seed=int(study.spec["seed"]),
+        device=where,
+        workers=1,
+        data_dir=data_dir,
+        plugins=plugins,
+        stages=stages,
+        stage_budget=budget,
+        numerics=numerics,
     )
     with open_engine("serial", spec) as engine:
         job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, test=False, **wanted)  # type: ignore[arg-type]

@@ -23,7 +23,8 @@ def record(
     if connection.scalar(select(exact.c.id).where(exact.c.study_id == study, exact.c.number == number)) is not None:
         return False
     rest: dict[str, Any] = {name: getattr(result, name) for name in _REST}
-    values = {"study_id": study, "number": number, "state": result.state, "reason": result.reason, "feasible": feasible}
+    values: dict[str, Any] = {"study_id": study, "number": number, "feasible": feasible}
+    values |= {"state": result.state, "reason": result.reason}
     values |= {"violations": dict(violations), "result": rest | {"layers": [asdict(x) for x in result.layers]}}
     connection.execute(insert(exact).values(**values, **rows.measure_values(result.measures), finished_at=rows.now()))
     return True

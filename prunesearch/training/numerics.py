@@ -12,6 +12,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -66,7 +67,7 @@ def tf32(device: torch.device, *, allowed: bool) -> Iterator[None]:
     if device.type == "cpu":
         yield
         return
-    places = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
     before = [place.fp32_precision for place in places]
     try:
         for place in places:
@@ -92,7 +93,7 @@ def require_fast(device: torch.device) -> None:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a processor multiplies bfloat16 itself."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if platform.machine() in ("x86_64", "AMD64"):  # with AVX-512 alone the library imitates it
-        return torch.cpu._is_avx512_bf16_supported()
+        return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +76,14 @@ def test_epochs_that_were_trained_ahead_are_counted_once_and_change_no_bit(tmp_p
     """Two workers that share, one of them ahead, against one that trains every trial from scratch."""
     said = spec(trials=4, epochs=3, start=OWN, engine="process", objectives=["accuracy", "params"])
     folder = tmp_path / "stages"
-    parts = {"epochs": 3, "device": "cpu"}
+    plain = EngineSpec("digits-mlp", 3, device="cpu")
     with Store.open(f"sqlite:///{tmp_path / 'shared.db'}", write=True) as store:
-        with ProcessEngine(EngineSpec("digits-mlp", workers=2, stages=str(folder), **parts)) as engine:
+        with ProcessEngine(replace(plain, workers=2, stages=str(folder))) as engine:
             run_search(said, store, engine, home=tmp_path / "home", shared=True)
         shared, dense = figures(store), store.study("s").dense
         trained = sum(r.epochs_trained for r in store.trials("s"))
     with Store.open(f"sqlite:///{tmp_path / 'alone.db'}", write=True) as store:
-        with SerialEngine(EngineSpec("digits-mlp", **parts)) as engine:
+        with SerialEngine(plain) as engine:
             run_search(said, store, engine, home=tmp_path / "home")
         assert figures(store) == shared
     stages = [json.loads(path.read_text()) for path in folder.glob("*/*.json")]

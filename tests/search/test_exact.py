@@ -68,7 +68,7 @@ def test_the_front_is_measured_again_and_the_trials_stay(bench: Bench) -> None:
         if job.exact and job.number >= 0:
             trial = bench.store.trial("s", job.number)
             assert (job.policy, job.seed) == (trial.policy, trial.seed)
-    fast = {t.number: t.measures for t in bench.store.trials("s")}
+    fast = {t.number: t.measures for t in bench.store.trials("s") if t.measures}
     assert outcome.front.numerics == "remeasured"
     assert outcome.front.trials == members
     assert all(row.measures.accuracy == pytest.approx(fast[row.trial].accuracy + 0.001) for row in outcome.front)

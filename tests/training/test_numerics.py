@@ -44,7 +44,7 @@ def trained(spec: EngineSpec, seed: int = 0, **fields: Any) -> Result:
 def test_the_forward_pass_is_bfloat16_and_all_that_stays_is_float32() -> None:
     model, x = mlp((3, 24, 16, 3)), blobs()[0]
     seen: list[torch.dtype] = []
-    model.fc2.register_forward_hook(lambda *hooked: seen.append(hooked[2].dtype))
+    model.get_submodule("fc2").register_forward_hook(lambda *hooked: seen.append(hooked[2].dtype))
     exact, fast = (Numerics(CPU_DEVICE, fast=f).forward(model, x) for f in (False, True))
     assert seen == [torch.float32, torch.bfloat16]
     assert exact.dtype == fast.dtype == torch.float32
@@ -109,12 +109,13 @@ def test_a_processor_without_bfloat16_is_refused_before_anything_runs(monkeypatc
 @pytest.mark.gpu
 def test_tf32_is_on_in_fast_training_only() -> None:
     device = torch.device("cuda", 0)
-    matmul = torch.backends.cuda.matmul
+    matmul: Any = torch.backends.cuda.matmul
+    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
     before = matmul.fp32_precision
     with numerics.tf32(device, allowed=False):
-        assert matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "ieee"
+        assert matmul.fp32_precision == conv.fp32_precision == "ieee"
         with Numerics(device, fast=True).training():
-            assert matmul.fp32_precision == torch.backends.cudnn.conv.fp32_precision == "tf32"
+            assert matmul.fp32_precision == conv.fp32_precision == "tf32"
         with Numerics(device).training():
             assert matmul.fp32_precision == "ieee"
     assert matmul.fp32_precision == before
