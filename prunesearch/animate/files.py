@@ -18,7 +18,7 @@ from prunesearch.errors import EnvironmentFailure
 
 LIMIT = 2_000_000
 """Bytes that a GIF may have: what web pages still load at once."""
-REDUCTIONS: Sequence[tuple[int, int, float]] = ((21, 5, 1.0), (11, 3, 1.0), (7, 2, 1.0), (7, 2, 0.75), (5, 2, 0.6), (5, 2, 0.4))
+REDUCTIONS: Sequence[tuple[int, int, float]] = ((13, 4, 1.0), (9, 3, 1.0), (7, 2, 1.0), (7, 2, 0.75), (5, 2, 0.6), (5, 2, 0.4))
 """Colours of weights, shades of each colour, and share of the width, that are tried until a GIF is small enough."""
 HOLD = 4
 """Frames for which the last one stays."""

@@ -104,11 +104,6 @@ def say(figure: Figure, x: float, y: float, text: str, **how: Any) -> None:
     figure.text(x / width, y / height, text, **{"va": "center", "color": INK, **how})
 
 
-def words_of(state: State) -> str:
-    """Which moment it is: `start`, `epoch 3`, `end`."""
-    return {"initial": "start", "final": "end"}.get(state.kind, f"epoch {state.epoch}")
-
-
 def shortened(text: str, length: int) -> str:
     """The text, cut off where it is longer."""
     return text if len(text) <= length else text[: length - 1].rstrip(" ,") + "…"
@@ -130,7 +125,7 @@ def _figures(recording: Recording, state: State) -> list[tuple[str, str]]:
     last = measures.get("accuracy") if state.kind == "final" else None
     accuracy = state.row.accuracy if state.row else last
     return [
-        ("epoch", "-" if state.kind == "initial" else "end" if state.kind == "final" else str(state.epoch)),
+        ("epoch", {"initial": "start", "final": "end"}.get(state.kind, str(state.epoch))),
         ("loss", number(state.row.loss if state.row else None)),
         (str(recording.about["metric"]), number(accuracy)),
         ("sparsity", f"{100 * recording.sparsity(state):.1f} %"),
