@@ -206,6 +206,29 @@ class Attention(nn.Module):
         return out
 
 
+class Encoder(nn.Module):
+    """PyTorch's transformer encoder, with its dropout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True)
+        self.embed, self.encoder = nn.Linear(5, 8), nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.head(self.encoder(self.embed(x)).mean(1))
+        return out
+
+
+def test_an_encoder_of_pytorch_loses_units_of_its_mlps_only() -> None:
+    network, example = Encoder(), torch.randn(2, 4, 5)
+    assert prunable(network, example) == {"encoder.layers.0.linear1": 12, "encoder.layers.1.linear1": 12}
+    assert "MultiheadAttention" in reasons(network, example)["embed"]
+    session = PruningSession(network, policy(epochs=0, threshold=0.5), optimizer=None, example_input=example, shrink=True)
+    assert session.groups.draws and session.finish().infeasible is None
+    assert network.get_parameter("encoder.layers.1.linear1.weight").shape == (6, 8)
+
+
 @pytest.mark.parametrize("own", [False, True])
 def test_heads_stay_as_they_are_and_the_rest_of_a_transformer_is_pruned(own: bool) -> None:
     network, example = Attention(own), torch.randn(2, 4, 5)
