@@ -97,6 +97,7 @@ WRONG: list[tuple[tuple[str, ...], int, str]] = [
     (("search",), 2, "nothing to search was named"),
     (("search", "quikstart"), 3, "did you mean 'quickstart'?"),
     (("search", "quickstart", "--workers", "many"), 2, "workers"),
+    (("search", "quickstart", "--workers-per-gpu", "0"), 2, "workers-per-gpu"),
     (("search", "quickstart", "--trials", "0"), 2, "--trials"),
     (("search", "quickstart", "--engine", "cloud"), 2, "--engine"),
     (("search", "quickstart", "--device", "gpu"), 3, "device"),

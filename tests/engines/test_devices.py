@@ -98,3 +98,20 @@ def test_workers_are_dealt_to_devices(devices: tuple[str, ...], workers: int, pe
 def test_workers_and_their_loaders_never_need_more_than_all_cores(workers: int, cores: int, left: int) -> None:
     assert loader_cores(workers, cores) == left
     assert workers * (1 + left) <= max(cores, workers)
+
+
+def test_users_loaders_are_told_how_many_cores_are_left(tmp_path: Path) -> None:
+    from prunesearch.engines import EngineSpec, open_engine
+
+    (tmp_path / "own.py").write_text(
+        "import torch\n"
+        "from prunesearch import Task\n"
+        "def make_task(loader_workers):\n"
+        "    x, y = torch.randn(60, 3), torch.arange(60) % 2\n"
+        "    return Task(model=lambda: torch.nn.Linear(3, 2), train=(x, y), name=f'{loader_workers} left')\n"
+    )
+    spec = EngineSpec(f"{tmp_path}/own.py:make_task", device="cpu", workers=7)
+    with open_engine("serial", spec) as engine:  # which runs one trial at a time, whatever `workers` says
+        assert engine.describe().name == f"{usable_cores() - 1} left"
+    with open_engine("process", EngineSpec(spec.task, device="cpu", workers=usable_cores())) as engine:
+        assert engine.describe().name == "0 left"
