@@ -45,7 +45,7 @@ class Sheet:
     @property
     def tile(self) -> float:
         """Inches of a kernel with its margin."""
-        return min(TILE, 7.6 / int(self.values.shape[1]))
+        return min(TILE, 7.6 / int(self.values.shape[1]), 1.6 / int(self.values.shape[2]))
 
     @property
     def height(self) -> float:
@@ -124,7 +124,14 @@ class Filters:
         say(figure, x, y - 0.14, sheet.layer.name, size=10, weight="bold")
         told = f"{count - lost} of {count} filters left" if lost else f"{count} filters"
         left, total = self.recording.counts(self.recording.frames[at], sheet.layer.weight)
-        say(figure, x + 0.75, y - 0.14, f"{told}, {left:,} of {total:,} weights", size=8, color=SOFT)
+        say(
+            figure,
+            x + 0.15 + max(0.6, 0.12 * len(sheet.layer.name)),
+            y - 0.14,
+            f"{told}, {left:,} of {total:,} weights",
+            size=8,
+            color=SOFT,
+        )
         high = sheet.tile * channels
         scale = float(np.percentile(np.abs(sheet.values), 99.5)) or 1.0
         ground = axes(figure, (x, y - 0.32 - high, sheet.tile * count, high))

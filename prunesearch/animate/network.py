@@ -78,8 +78,8 @@ class Network:
             self._edges(ground, place, link)
         for place, (column, lives) in enumerate(zip(self.chain.columns, living, strict=True)):
             _nodes(ground, place, column, lives)
-            x = left + 0.25 + (width - 1.35) * (place + 0.18) / (len(self.chain.layers) + 0.36)
-            _label(figure, (x, bottom + 0.36), column, lives)
+            pitch = (width - 1.35) / (len(self.chain.layers) + 0.36)
+            _label(figure, (left + 0.25 + pitch * (place + 0.18), bottom + 0.36), pitch, column, lives)
         self._bar(figure, (left + width - 0.82, bottom + 0.95, 0.13, height - 1.5))
 
     def _edges(self, ground: Axes, place: int, link: Link) -> None:
@@ -134,12 +134,16 @@ def _nodes(ground: Axes, place: int, column: Column, lives: Mask) -> None:
     ground.scatter(x[~shown], y[~shown], s=size, c="white", edgecolors="#b4bcc4", linewidths=0.8, zorder=2)
 
 
-def _label(figure: Figure, at: tuple[float, float], column: Column, lives: Mask) -> None:
-    left = int(lives.sum())
+def _label(figure: Figure, at: tuple[float, float], pitch: float, column: Column, lives: Mask) -> None:
+    """Name and units of a column; smaller, and of a long name the end, where columns are close."""
+    left, close = int(lives.sum()), pitch < 1.1
     told = f"{left:,} of {len(lives):,}" if left < len(lives) else f"{len(lives):,}"
-    say(figure, at[0], at[1], column.name, size=9, ha="center", weight="bold")
-    sample = " (sample)" if len(lives) < column.units else ""
-    say(figure, at[0], at[1] - 0.19, f"{told} unit{'s' * (column.units > 1)}{sample}", size=8, ha="center", color=SOFT)
+    word = "" if close else " unit" if column.units == 1 else " units"
+    sample = " (sample)" if len(lives) < column.units and not close else ""
+    size, room = (7.0, int(pitch / 0.09)) if close else (9.0, int(pitch / 0.105))
+    name = column.name if len(column.name) <= room else "…" + column.name[1 - room :].lstrip(".")
+    say(figure, at[0], at[1], name, size=size, ha="center", weight="bold")
+    say(figure, at[0], at[1] - 0.19, f"{told}{word}{sample}", size=7 if close else 8, ha="center", color=SOFT)
 
 
 def _some(names: tuple[str, ...], most: int = 4) -> str:

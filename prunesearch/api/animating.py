@@ -89,8 +89,8 @@ def animate(
     Raises:
         UsageError: no such recording, a damaged one, a contradiction, or a file that is there already.
         StudyError: the study is not in the store.
-        TrialError: it has no such trial, or the trial left no network.
-        InfeasibleError: nothing satisfies the choice.
+        TrialError: it has no such trial.
+        InfeasibleError: nothing satisfies the choice, or the trial leaves no usable network.
         EnvironmentFailure: a package or ffmpeg is missing, a file cannot be written, or running again gave other figures.
     """
     choice = Choice(trial, knee, where, by)

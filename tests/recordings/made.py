@@ -30,11 +30,16 @@ def about(layers: Sequence[dict[str, Any]], task: str = "made") -> dict[str, Any
     return told | {"policy": POLICY.to_dict(), "groups": [], "measures": None, "layers": list(layers)}
 
 
-def mlp_recording(folder: Path, sizes: Sequence[int] = (2, 6, 3), epochs: int = 3, params: int = 0) -> Recording:
+def mlp_recording(
+    folder: Path, sizes: Sequence[int] = (2, 6, 3), epochs: int = 3, params: int = 0, within: str = ""
+) -> Recording:
     """An MLP whose weights all move a little every epoch, the weakest quarter of its first layer going in each."""
     drawn = np.random.default_rng(0)
-    values = {f"fc{i}.weight": drawn.normal(size=(b, a)).astype(np.float32) for i, (a, b) in enumerate(pairwise(sizes), 1)}
-    first = values["fc1.weight"]
+    names = [f"{within}fc{i}" for i in range(1, len(sizes))]
+    values = {
+        f"{within}fc{i}.weight": drawn.normal(size=(b, a)).astype(np.float32) for i, (a, b) in enumerate(pairwise(sizes), 1)
+    }
+    first = values[f"{names[0]}.weight"]
     ranked = np.argsort(np.abs(first), axis=None)
     with Draft(folder, params) as draft:
         draft.add("initial", -1, None, values, {})
@@ -43,11 +48,11 @@ def mlp_recording(folder: Path, sizes: Sequence[int] = (2, 6, 3), epochs: int = 
             left[ranked[: first.size * (epoch + 1) // 4]] = False
             mask = left.reshape(first.shape)
             shown = {name: value * np.float32(1 + epoch / 10) for name, value in values.items()}
-            shown["fc1.weight"] = shown["fc1.weight"] * mask
+            shown[f"{names[0]}.weight"] *= mask
             row = EpochRow(epoch, 1 / (epoch + 1), 0.5 + epoch / 10, 1e-3, 0.2 * epoch, 0.1)
-            draft.add("epoch", epoch, row, shown, {"fc1.weight": mask})
-        draft.add("final", epochs, None, shown, {"fc1.weight": mask})
-        draft.close(about([{"name": f"fc{i}", "weight": f"fc{i}.weight"} for i in range(1, len(sizes))]))
+            draft.add("epoch", epoch, row, shown, {f"{names[0]}.weight": mask})
+        draft.add("final", epochs, None, shown, {f"{names[0]}.weight": mask})
+        draft.close(about([{"name": name, "weight": f"{name}.weight"} for name in names]))
     return Recording.read(folder)
 
 
