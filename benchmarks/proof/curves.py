@@ -28,6 +28,8 @@ from prunesearch.sweeps.curves import CurvePoint
 
 MINUTE = 60
 HEIGHT = 520
+NOISE = 2.0
+"""A published figure counts as reached where ours is not lower by more than so many of its standard deviations over seeds."""
 FIGURES = ("removed", "sparsity", "params", "accuracy", "test_accuracy", "test_loss")
 """What is kept of every network; see `prunesearch.sweeps.curves.FIGURES`."""
 
@@ -134,6 +136,11 @@ def told(point: CurvePoint | None) -> str:
         return "-"
     deviation = point.deviations.get("test_accuracy")
     return f"{100 * point.figures['test_accuracy']:.2f}" + (f" ± {100 * deviation:.2f}" if deviation is not None else "")
+
+
+def below(point: CurvePoint, value: float) -> bool:
+    """Whether a point stays below a published figure (in percent) by more than `NOISE` deviations over the seeds."""
+    return 100 * (point.figures["test_accuracy"] + NOISE * point.deviations.get("test_accuracy", 0.0)) < value
 
 
 def draw(asked: Asked, run: Run, published: Sequence[Published] = (), *, losses: bool = True) -> None:

@@ -26,6 +26,10 @@ LEVELS = "0.1,0.3,0.5,0.6,0.7,0.8,0.9"
 PRUNPY = "prunpy"
 PUBLISHED: Mapping[float, float] = MappingProxyType({0.6: 95.0, 0.7: 68.0, 0.8: 50.0, 0.9: 21.0})
 """Sparsity -> accuracy on the *training* data in percent, gradual; the best of its last ten epochs."""
+MOVING = (
+    f"{PRUNPY} animates the network and the weights of its layers while they are pruned: [animations.md](animations.md) has both for "
+    "this network."
+)
 GRADUAL = "percentage, gradual"
 CURVE = Asked(
     "grid",
@@ -50,7 +54,7 @@ def section() -> str:
     names = list(dict.fromkeys(p.series for p in points_of(run)))
     rows = [[f"{k:g}", *(_cell(at(run, name, k)) for name in names), _other(k)] for k in levels_of(run)]
     head = ["asked", *names, f"{PRUNPY}, gradual, *training*"]
-    return "\n\n".join([text, table(head, rows), shown(CURVE.name, CURVE.title), origin(run)])
+    return "\n\n".join([text, table(head, rows), shown(CURVE.name, CURVE.title), MOVING, origin(run)])
 
 
 def _cell(point: CurvePoint | None) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from benchmarks.proof.budgets import KERAS, NEURAL, PUBLISHED, TITLES
-from benchmarks.proof.curves import Asked, at, dense_of, draw, found, levels_of, measure, origin, told
+from benchmarks.proof.curves import Asked, at, below, dense_of, draw, found, levels_of, measure, origin, told
 from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import shown
 from benchmarks.proof.searches import FOLDER, asked_where, stored
@@ -25,8 +25,6 @@ LEVELS = "0.25,0.5,0.6,0.7,0.8,0.9,0.95,0.97,0.99"
 SERIES: Mapping[str, str] = MappingProxyType({"weight": "weight, l2", "unit": "neuron, l2"})
 """Kind of cut, as in `budgets.PUBLISHED` -> the line of `prunesearch curve`; for single weights l2 is |w|."""
 DENSE: Mapping[str, str] = MappingProxyType({"mnist": f"{NEURAL} 97.30", "fashion": f"{KERAS} 89.1"})
-NOISE = 2.0
-"""A published figure counts as reached where ours is not lower by more than so many of its standard deviations over seeds."""
 
 
 def _asked(data: str) -> Asked:
@@ -58,8 +56,7 @@ def _part(data: str, run: Run) -> str:
     parts = [f"### {TITLES[data]} (dense: {told(dense_of(run))}; published: {DENSE[data]})"]
     head = ["k", *(f"{kind}s: {what}" for kind in SERIES for what in (*PUBLISHED[data, kind], "ours", "parameters removed"))]
     rows = [[f"{k:g}", *(cell for kind in SERIES for cell in _cells(data, run, kind, k))] for k in levels_of(run)]
-    below = missed(data, run)
-    verdict = "; ".join(below) if below else "nothing"
+    verdict = "; ".join(missed(data, run)) or "nothing"
     parts += [table(head, rows), f"Below the published figure by more than seed noise: {verdict}."]
     return "\n\n".join([*parts, shown(CURVES[data].name, CURVES[data].title), origin(run)])
 
@@ -78,7 +75,7 @@ def missed(data: str, run: Run) -> list[str]:
         for system, points in PUBLISHED[data, kind].items():
             for k, value in points.items():
                 point = at(run, series, k)
-                if point and 100 * point.figures["test_accuracy"] + NOISE * 100 * point.deviations["test_accuracy"] < value:
+                if point and below(point, value):
                     out.append(f"{system}, {100 * k:g} % of {kind}s: {value:g} published, {told(point)} ours")
     return out
 
