@@ -27,8 +27,8 @@ PRUNPY = "prunpy"
 PUBLISHED: Mapping[float, float] = MappingProxyType({0.6: 95.0, 0.7: 68.0, 0.8: 50.0, 0.9: 21.0})
 """Sparsity -> accuracy on the *training* data in percent, gradual; the best of its last ten epochs."""
 MOVING = (
-    f"{PRUNPY} animates the network and the weights of its layers while they are pruned: [animations.md](animations.md) has both for "
-    "this network."
+    f"{PRUNPY} animates the network and the weights of its layers while they are pruned: [animations.md](animations.md) has both "
+    "for this network."
 )
 GRADUAL = "percentage, gradual"
 CURVE = Asked(
