@@ -250,7 +250,7 @@ class StudySpec(BaseModel):
     engine: Literal["process", "serial", "fake"] = Field("process", description="who runs trials")
     workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
     graphs: bool = Field(False, description="training steps as CUDA graphs: for tiny networks; nothing on the CPU")
-    workers_per_gpu: int = Field(1, ge=0, description="trials at a time on one GPU; 0 = as many as a short measurement finds best")
+    workers_per_gpu: int = Field(1, ge=0, description="trials at a time on a GPU; 0 = as many as a short measurement finds best")
 
     @field_validator("objectives")
     @classmethod
