@@ -126,11 +126,11 @@ def test_masks_hold_where_a_closure_computes_the_gradients(by_name: bool) -> Non
         each.session.before_epoch(1)
     x = run.inputs[:8]
 
-    def closure() -> torch.Tensor:
+    def closure() -> float:
         run.optimizer.zero_grad()
         loss = run.loss(x)
         loss.backward()
-        return loss
+        return float(loss)
 
     for _ in range(3):
         run.optimizer.step(closure=closure) if by_name else run.optimizer.step(closure)
