@@ -1,6 +1,6 @@
 """NeuralNetPruning's and Keras pruning's curves, as published: the same network, recipe and cuts, and no training after the cut.
 
-    python -m benchmarks proof_like_for_like --work FOLDER [--data-dir DIR]
+    python -m benchmarks proof_like_for_like [--only mnist] --work FOLDER [--data-dir DIR]
 
 784-1000-1000-500-200-10 without biases, five epochs of Adam in batches of 64 (`recipes.py`); then a share k of every layer's
 weights, or of its neurons by the l2 norm of their incoming weights, the output layer spared. Neurons are physically removed.
@@ -8,6 +8,7 @@ weights, or of its neurons by the l2 norm of their incoming weights, the output 
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from types import MappingProxyType
 
@@ -15,7 +16,7 @@ from benchmarks.proof.budgets import KERAS, NEURAL, PUBLISHED, TITLES
 from benchmarks.proof.curves import Asked, at, below, dense_of, draw, found, levels_of, measure, origin, told
 from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import shown
-from benchmarks.proof.searches import FOLDER, asked_where, stored
+from benchmarks.proof.searches import FOLDER, place, stored
 from benchmarks.record import Record, Run
 from prunesearch.report.published import Published
 from prunesearch.schedules.markdown import table
@@ -116,9 +117,11 @@ _COMMAND = f"`python -m benchmarks {NAME}`"
 
 def main() -> None:
     """Measure what is not on record."""
-    where, record = asked_where(__doc__), Record(NAME, FOLDER)
-    for asked in CURVES.values():
-        measure(record, asked, where)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(CURVES), default=list(CURVES))
+    where, given = place(parser)
+    for data in given.only:
+        measure(Record(NAME, FOLDER), CURVES[data], where)
 
 
 if __name__ == "__main__":
