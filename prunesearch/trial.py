@@ -293,9 +293,7 @@ class _Trial:
 
 
 def _loaded(spec: EngineSpec) -> Task:
-    return load_task(
-        spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays, loader_workers=spec.loader_workers
-    )
+    return load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed, cache=spec.arrays, loader_workers=spec.loader_workers)
 
 
 def _dense_layers(info: TaskInfo) -> tuple[LayerRow, ...]:

@@ -1,10 +1,10 @@
 """Training steps as CUDA graphs: the kernels of one step are recorded once per epoch and replayed for every batch.
 
-A tiny network's step is a hundred small kernels, and starting them from Python takes longer than running them. A replay
-starts all of them at once. Inputs are copied into memory that stays, the learning rate is a tensor, the optimiser counts its
-steps on the device; masks are applied after each replay, as after any step. A batch of another size, the last one of an
-epoch, is not replayed. Recorded anew in every epoch, because a cut may have replaced parameters. Not measured on a GPU yet; the tests run all but the
-recording itself on the CPU.
+A tiny network's step is a hundred small kernels, and starting them from Python takes longer than running them. A
+replay starts all of them at once. Inputs are copied into memory that stays, the learning rate is a tensor, the
+optimiser counts its steps on the device; masks are applied after each replay, as after any step. A batch of another
+size, the last one of an epoch, is not replayed. Recorded anew in every epoch, because a cut may have replaced
+parameters. Not measured on a GPU yet; the tests run all but the recording itself on the CPU.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def test_masks_hold_where_a_closure_computes_the_gradients(by_name: bool) -> Non
         run.optimizer.zero_grad()
         loss = run.loss(x)
         loss.backward()
-        return float(loss)
+        return float(loss.detach())
 
     for _ in range(3):
         run.optimizer.step(closure=closure) if by_name else run.optimizer.step(closure)
