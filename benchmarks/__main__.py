@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "proof_budgets": ("benchmarks.proof.budgets", "a published MLP, searched under the budget of every published cut"),
         "proof_like_for_like": ("benchmarks.proof.like_for_like", "a published MLP cut and not retrained, as published"),
         "proof_strategies": ("benchmarks.proof.strategies", "three ways to prune the neurons of small networks, on test data"),
+        "proof_small": ("benchmarks.proof.small", "the two generated sets of these, searched under the published budgets"),
         "proof_grid": ("benchmarks.proof.grid", "seven schedules at rising sensitivities, on test data"),
         "results_page": ("benchmarks.proof.page", "docs/results.md and the README's table from what the proofs measured"),
     }

@@ -18,7 +18,7 @@ from types import ModuleType
 from benchmarks.scenarios import ROOT
 from prunesearch.schedules.markdown import table, with_block
 
-MODULES = ("like_for_like", "budgets", "cnn84", "strategies", "grid", "field")
+MODULES = ("like_for_like", "budgets", "cnn84", "strategies", "small", "grid", "field")
 """Modules of `benchmarks.proof`, in the order of the page."""
 PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
 HEAD = ("system", "published", "ours, like for like", "ours, searched", "command")

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from benchmarks.proof import curves, grid, like_for_like, recipes, strategies
+from benchmarks.proof import curves, grid, like_for_like, recipes, small, strategies
 from benchmarks.proof.curves import Asked
 from benchmarks.proof.searches import Where
 from benchmarks.record import Record, Run
 from benchmarks.scenarios import ROOT
 from prunesearch.cli.app import app
+from prunesearch.models import mlp
 from prunesearch.policy import Policy
 
 SMALL = Asked("small", "Small", ("--task", "iris-mlp", "--levels", "0.5,0.9", "--seeds", "2", "--engine", "fake"))
@@ -138,3 +139,12 @@ def test_the_published_network_has_no_biases_and_is_drawn_after_glorot() -> None
         outputs, inputs = weights.shape
         limit = math.sqrt(6 / (inputs + outputs))
         assert 0.97 * limit < float(weights.detach().abs().max()) <= limit
+
+
+@pytest.mark.parametrize("study", small.WIDTHS)
+def test_budgets_of_small_networks_are_those_of_smaller_ones(study: str) -> None:
+    for share in (0.0, *small.SHARES):
+        widths = small.WIDTHS[study]
+        hidden = [n - math.floor(round(n * share, 6)) for n in widths[1:-1]]
+        network = mlp((widths[0], *hidden, widths[-1]))
+        assert small.allowed(study, share) == sum(p.numel() for p in network.parameters())
