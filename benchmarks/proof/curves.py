@@ -155,6 +155,7 @@ def draw(asked: Asked, run: Run, published: Sequence[Published] = (), *, losses:
     hidden = () if losses else ("test_loss",)
     points = [replace(p, figures={n: v for n, v in p.figures.items() if n not in hidden}) for p in points_of(run)]
     figure = curve_figure(Drawing(points, dense_of(run), asked.title, published=published, axis="removed", buttons=False))
+    figure.layout.yaxis.autorangeoptions = {"maxallowed": 1.01}  # a band may reach beyond what an accuracy can
     PICTURES.mkdir(parents=True, exist_ok=True)
     figure.write_image(PICTURES / f"{asked.name}.png", width=WIDTH, height=HEIGHT)
 
