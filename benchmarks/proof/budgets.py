@@ -39,9 +39,7 @@ PUBLISHED: Mapping[tuple[str, str], Mapping[str, Mapping[float, float]]] = Mappi
     }
 )
 """(data, kind) -> system -> k -> test accuracy in percent."""
-ANCHORS: Mapping[str, tuple[float, ...]] = MappingProxyType(
-    {"weight": (0.9, 0.99), "unit": (0.5, 0.8, 0.9, 0.95, 0.97, 0.99)}
-)
+ANCHORS: Mapping[str, tuple[float, ...]] = MappingProxyType({"weight": (0.9, 0.99), "unit": (0.5, 0.8, 0.9, 0.95, 0.97, 0.99)})
 """Budgets for which a policy is chosen; it serves all looser k down to the next one."""
 
 

@@ -12,6 +12,8 @@ from benchmarks.scenarios import ROOT
 
 PICTURES = ROOT / "docs" / "pictures"
 WIDTH, HEIGHT = 900, 500
+_AT = [digit * 10**power for power in range(2, 8) for digit in (1, 2, 5)]
+_TICKS = {"tickvals": _AT, "ticktext": [f"{n:,}" for n in _AT]}
 LOOKS: dict[str, dict[str, Any]] = {
     "trial": {"mode": "markers", "marker": {"symbol": "circle", "size": 7, "color": "#b8c4d6"}},
     "chosen": {"mode": "lines+markers", "marker": {"symbol": "circle", "size": 11, "color": "#2f6fd0"}},
@@ -62,7 +64,7 @@ def draw(name: str, title: str, dots: Sequence[Dots], lowest: float) -> None:
     figure.update_layout(
         template=None,
         title={"text": title, "x": 0.02, "font": {"size": 15}},
-        xaxis={"title": {"text": "parameters left (log scale)"}, "type": "log", "dtick": "D2", **grid},
+        xaxis={"title": {"text": "parameters left (log scale)"}, "type": "log", **_TICKS, **grid},
         yaxis={"title": {"text": "test accuracy, %"}, "range": [lowest, highest + 0.06 * (highest - lowest)], **grid},
         legend={"orientation": "h", "x": 1, "xanchor": "right", "y": 1.0, "yanchor": "bottom"},
         margin={"l": 70, "r": 20, "t": 90, "b": 60},
