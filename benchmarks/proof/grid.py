@@ -54,7 +54,13 @@ def section() -> str:
     names = list(dict.fromkeys(p.series for p in points_of(run)))
     rows = [[f"{k:g}", *(_cell(at(run, name, k)) for name in names), _other(k)] for k in levels_of(run)]
     head = ["asked", *names, f"{PRUNPY}, gradual, *training*"]
-    return "\n\n".join([text, table(head, rows), shown(CURVE.name, CURVE.title), MOVING, origin(run)])
+    return "\n\n".join([text, table(head, rows), _verdict(run), shown(CURVE.name, CURVE.title), MOVING, origin(run)])
+
+
+def _verdict(run: Run) -> str:
+    lower = ", ".join(percent(k) for k in missed(run))
+    where = f"at all published sparsities but {lower}" if lower else "at every published sparsity"
+    return f"Gradual on test data is above {PRUNPY}'s accuracy on training data {where}."
 
 
 def _cell(point: CurvePoint | None) -> str:
