@@ -43,7 +43,7 @@ def physical_cut(model: nn.Module, groups: Iterable[Group], gone: Gone) -> None:
         parameter.requires_grad_(name not in frozen)
         layout = formats[name]
         if layout is not None:
-            parameter.data = parameter.data.contiguous(memory_format=layout)
+            parameter.data = parameter.data.to(memory_format=layout)
 
 
 def removed(groups: Iterable[Group], gone: Gone) -> dict[tuple[str, Side, int], list[int]]:
@@ -77,11 +77,17 @@ def _cut_parameter(model: nn.Module, name: str, dim: int, index: list[int]) -> N
 
 
 def _memory_format(tensor: torch.Tensor) -> torch.memory_format | None:
-    """channels_last where the tensor lies so and not in the ordinary way too, else None."""
+    """channels_last where the tensor's strides are those of it and not the ordinary ones, else None.
+
+    Strides, not `is_contiguous`: a convolution of one channel lies both ways, and its strides alone tell torch which
+    kernels to run. With the ordinary ones a CNN of 8 and 4 filters took .76 of its latency for a cut that is worth .99.
+    """
     channels_last = _FORMATS.get(tensor.dim())
-    if channels_last is None or tensor.is_contiguous() or not tensor.is_contiguous(memory_format=channels_last):
+    if channels_last is None:
         return None
-    return channels_last
+    plain = torch.empty(tensor.shape, device="meta")
+    lies = tensor.stride() == plain.to(memory_format=channels_last).stride() != plain.stride()
+    return channels_last if lies else None
 
 
 def architecture(model: nn.Module) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import SGD, Adam, Optimizer
 
+from prunesearch.models import cnn84
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.enforcing import Enforcer
 from prunesearch.pruning.groups import UnitGroup, find_groups
@@ -172,6 +173,17 @@ def test_a_cut_keeps_memory_format_frozen_parameters_and_mode() -> None:
     assert stem.is_contiguous(memory_format=torch.channels_last) and not stem.is_contiguous()
     assert (stem.requires_grad, point.requires_grad, model.training) == (False, True, True)
     assert stem.shape == (4, 3, 3, 3)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_a_cut_network_lies_as_one_that_was_built_so_small(layout: torch.memory_format) -> None:
+    """Also where one channel goes in and a tensor is contiguous in both formats: its strides choose torch's kernels."""
+    model, built = cnn84().to(memory_format=layout), nn.Conv2d(1, 6, 3, bias=False).to(memory_format=layout)
+    groups = find_groups(model, torch.rand(2, 1, 28, 28)).units
+    physical_cut(model, groups, {"conv1": torch.arange(8) < 2, "conv2": torch.arange(4) < 3})
+    conv1, conv2 = model.get_parameter("conv1.weight"), model.get_parameter("conv2.weight")
+    assert conv1.shape == built.weight.shape and conv1.stride() == built.weight.stride()
+    assert conv2.stride() == nn.Conv2d(6, 1, 3).to(memory_format=layout).weight.stride()
 
 
 def test_masks_of_channels_last_weights_lie_as_the_weights_do() -> None:
