@@ -10,7 +10,7 @@ layers as sparse as the policy left them, at random and before the first step.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -34,14 +34,12 @@ class Net:
         title: as papers call it.
         params: of the dense network.
         published: compression -> (source, test error in percent).
-        plain: compressions that are run without controls.
         lowest: test accuracy at the lower edge of the picture, in percent.
     """
 
     title: str
     params: int
     published: Mapping[int, tuple[str, float]]
-    plain: tuple[int, ...] = ()
     lowest: float = 96.0
 
 
@@ -51,9 +49,8 @@ NETS: Mapping[str, Net] = MappingProxyType(
             "LeNet-300-100",
             266_610,
             {12: ("Han et al. 2015", 1.59), 28: ("lottery ticket (dense level)", 1.8), 56: ("dynamic network surgery", 1.99)},
-            plain=(56,),
         ),
-        "lenet5": Net("LeNet-5 (Caffe)", 431_080, {12: ("Han et al. 2015", 0.77), 28: ("-", 0.0)}, plain=(28,), lowest=98.0),
+        "lenet5": Net("LeNet-5 (Caffe)", 431_080, {12: ("Han et al. 2015", 0.77), 28: ("-", 0.0)}, lowest=98.0),
     }
 )
 CONTROLS = ("random", "uniform magnitude", "from scratch")
@@ -68,15 +65,15 @@ def _label(factor: int, control: str = "") -> str:
     return f"{factor}x {control}".strip()
 
 
-def policies(search: Run, net: Net) -> dict[str, Policy]:
-    """Per published size the policy that was best on validation, and its controls."""
+def policies(search: Run, net: Net, controlled: Collection[int] = ()) -> dict[str, Policy]:
+    """Per published size the policy that was best on validation; for the compressions named, its controls too."""
     made: dict[str, Policy] = {}
     for factor in net.published:
         found = chosen(search, net.params // factor)
         if found is None:
             continue
         made[_label(factor)] = Policy.parse(found["policy"])
-        if factor not in net.plain:
+        if factor in controlled:
             made |= {_label(factor, name): Policy.parse(fields) for name, fields in _controls(found).items()}
     return made
 
@@ -171,19 +168,22 @@ def summary() -> list[Summary]:
     return rows
 
 
-def _measure(name: str, where: Where) -> None:
+def _measure(name: str, where: Where, controlled: Collection[int]) -> None:
     record = Record(f"proof_{name}", FOLDER)
     search = search_study(_study(name), record, where)
-    repeat(record, f"mnist-{name}", policies(search, NETS[name]), where)
+    repeat(record, f"mnist-{name}", policies(search, NETS[name], controlled), where)
 
 
 def main() -> None:
     """Search, then run the chosen policies and their controls with fresh seeds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(NETS), default=list(NETS))
+    parser.add_argument(
+        "--controls", nargs="*", type=int, default=[12, 28], help="compressions at which controls are run (12 28)"
+    )
     where, given = place(parser)
     for name in given.only:
-        _measure(name, where)
+        _measure(name, where, given.controls)
 
 
 if __name__ == "__main__":

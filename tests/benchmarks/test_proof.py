@@ -53,7 +53,7 @@ def test_a_policy_serves_no_budget_that_it_may_break(kind: str) -> None:
 
 @pytest.mark.parametrize("data", budgets.TITLES)
 def test_the_policies_tried_first_fit_the_budgets_that_they_are_meant_for(data: str) -> None:
-    for ratio in (Policy.parse({**p, "epochs": 5}).ratio or {} for p in StudySpec.find(f"{data}-mlp1000-unit").start):
+    for ratio in (Policy.parse({**p, "epochs": 4}).ratio or {} for p in StudySpec.find(f"{data}-mlp1000-unit").start):
         widths = [n - int(n * ratio[f"fc{i}"] + 1e-9) for i, n in enumerate(budgets.WIDTHS[1:-1], 1)]
         left = [budgets.WIDTHS[0], *widths, 10]
         params = sum(a * b for a, b in pairwise(left))
@@ -86,7 +86,8 @@ def test_controls_leave_as_much_as_the_policy_that_they_are_held_against() -> No
     policy = Policy(epochs=20, function="gradual", scope="global", threshold=0.9, converge_over=5, prune_output_layer=True)
     left = {"fc1": [10_000, 235_200], "fc2": [5_000, 30_000], "fc3": [900, 1_000]}
     search = {"trials": [trial(0, 16_310, 0.98, left=left, policy=policy.to_dict())]}
-    made = field.policies(search, field.NETS["lenet300"])
+    made = field.policies(search, field.NETS["lenet300"], [12])
+    assert set(field.policies(search, field.NETS["lenet300"])) == {"12x"}
     assert set(made) == {"12x", "12x random", "12x uniform magnitude", "12x from scratch"}
     assert made["12x"] == policy and made["12x random"].criterion == "random"
     uniform = made["12x uniform magnitude"].threshold
