@@ -91,10 +91,14 @@ def test_images_are_the_same_for_all() -> None:
 
 
 def ended(policy: dict[str, Any]) -> dict[str, tuple[float, float, int]]:
-    """Validation accuracy, test accuracy and parameters of a policy, by contestant."""
+    """Validation accuracy, test accuracy and parameters of a policy, by contestant; dead units count as they do for the peers."""
     runner = TrialRunner.from_task(digits(), EngineSpec("digits", device="cpu", epochs=policy["epochs"]))
-    measures = runner.run(Job(0, Policy.parse(policy), policy["epochs"], seed=0)).measures
+    result = runner.run(Job(0, Policy.parse(policy), policy["epochs"], seed=0))
+    measures = result.measures
     assert measures is not None and measures.test_accuracy is not None
+    masked = runner.describe().params - sum(row.total - row.kept for row in result.layers)
+    left = masked if policy["granularity"] == "weight" else measures.params
+    assert measures.params <= left
     peers: dict[str, Any] = {
         "tutorial": tutorial.Objective(DIGITS, None),
         "expert": expert.Objective(DIGITS, expert.Data(DIGITS, None), listed=True),
@@ -103,7 +107,7 @@ def ended(policy: dict[str, Any]) -> dict[str, tuple[float, float, int]]:
     for name, objective in peers.items():
         torch.manual_seed(0)
         found[name] = objective.run(copy.deepcopy(policy))
-    return {**found, "prunesearch": (measures.accuracy, measures.test_accuracy, measures.params)}
+    return {**found, "prunesearch": (measures.accuracy, measures.test_accuracy, left)}
 
 
 @pytest.mark.parametrize("policy", one_of_each(DIGITS.policies()), ids=lambda p: str(p.get("function", "rewinding")))

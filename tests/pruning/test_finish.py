@@ -176,7 +176,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"criterion": "taylor"}, "criterion 'taylor': needs training data, and there is none"),
     ({"criterion": "snip"}, "criterion 'snip': needs training data"),
     ({"recalibrate_batches": 3}, "recalibrate_batches: needs training data"),
-    ({"granularity": "neuron", "criterion": "bn_scale"}, "no norm stands behind 0, 2"),
+    ({"granularity": "neuron", "criterion": "bn_scale"}, "needs a norm behind every unit, and there is none behind 0, 2"),
     ({"granularity": "filter"}, "nothing is left to prune"),
     ({"granularity": "neuron", "round_to": 8}, r"round_to: 8 is more than the width of 2 \(7\)"),
 ]
