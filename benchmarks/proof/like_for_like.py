@@ -20,12 +20,14 @@ from benchmarks.proof.searches import FOLDER, place, stored
 from benchmarks.record import Record, Run
 from prunesearch.report.published import Published
 from prunesearch.schedules.markdown import table
+from prunesearch.sweeps.curves import CurvePoint
 
 NAME = "proof_like_for_like"
 LEVELS = "0.25,0.5,0.6,0.7,0.8,0.9,0.95,0.97,0.99"
 SERIES: Mapping[str, str] = MappingProxyType({"weight": "weight, l2", "unit": "neuron, l2"})
 """Kind of cut, as in `budgets.PUBLISHED` -> the line of `prunesearch curve`; for single weights l2 is |w|."""
-DENSE: Mapping[str, str] = MappingProxyType({"mnist": f"{NEURAL} 97.30", "fashion": f"{KERAS} 89.1"})
+DENSE: Mapping[tuple[str, str], float] = MappingProxyType({("mnist", NEURAL): 97.3, ("fashion", KERAS): 89.1})
+"""(data, system) -> the dense network's test accuracy in percent, where it is known."""
 
 
 def _asked(data: str) -> Asked:
@@ -54,7 +56,8 @@ def section() -> str:
 
 
 def _part(data: str, run: Run) -> str:
-    parts = [f"### {TITLES[data]} (dense: {told(dense_of(run))}; published: {DENSE[data]})"]
+    known = ", ".join(f"{system} {value:g}" for (of, system), value in DENSE.items() if of == data)
+    parts = [f"### {TITLES[data]} (dense: {told(dense_of(run))}; published: {known})"]
     head = ["k", *(f"{kind}s: {what}" for kind in SERIES for what in (*PUBLISHED[data, kind], "ours", "parameters removed"))]
     rows = [[f"{k:g}", *(cell for kind in SERIES for cell in _cells(data, run, kind, k))] for k in levels_of(run)]
     beyond, within = ("; ".join(words) or "nothing" for words in lower(data, run))
@@ -84,8 +87,17 @@ def lower(data: str, run: Run) -> tuple[list[str], list[str]]:
                 point = at(run, series, k)
                 if point and 100 * point.figures["test_accuracy"] < value:
                     words = f"{system}, {100 * k:g} % of {kind}s: {value:g} published, {told(point)} ours"
+                    words += _lost(run, point, value, DENSE.get((data, system)))
                     (beyond if below(point, value) else within).append(words)
     return beyond, within
+
+
+def _lost(run: Run, point: CurvePoint, value: float, dense: float | None) -> str:
+    """What the cut took from either dense network, which need not be equally good."""
+    if dense is None:
+        return ""
+    ours = 100 * (dense_of(run).figures["test_accuracy"] - point.figures["test_accuracy"])
+    return f" (points lost to the cut: {dense - value:.1f} and {ours:.1f})"
 
 
 def pictures() -> None:
