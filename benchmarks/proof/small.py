@@ -2,7 +2,8 @@
 
     python -m benchmarks proof_small --work FOLDER
 
-The chosen policies are run again with fresh seeds, on points that are drawn anew.
+A network of three neurons is a matter of luck, and one seed's validation chooses luck. So the five best policies of a budget are
+run again with three fresh seeds, on points that are drawn anew; their mean validation accuracy chooses, and test reports.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from itertools import pairwise
 
 from benchmarks.proof.page import Summary
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
-from benchmarks.proof.searches import FOLDER, asked_where, chosen, search_study, stored
+from benchmarks.proof.searches import FOLDER, asked_where, search_study, stored
 from benchmarks.proof.strategies import SYSTEM
 from benchmarks.proof.words import mean_of, origin, search_words, spread
 from benchmarks.record import Record, Run
@@ -24,6 +25,7 @@ NAME = "proof_small"
 WIDTHS = {"moons": (2, 30, 2), "circles": (2, 20, 18, 16, 14, 2)}
 """Ready study -> its network."""
 TITLES = {"moons": "Two half moons", "circles": "Two circles"}
+FIVE = 5
 SHARES = (0.8, 0.9)
 PUBLISHED = {("moons", 0.8): 97.1, ("moons", 0.9): 92.8, ("circles", 0.9): 50.0}
 """(study, share of neurons removed) -> test accuracy in percent."""
@@ -36,10 +38,22 @@ def allowed(study: str, share: float) -> int:
     return sum((a + 1) * b for a, b in pairwise(left))
 
 
-def choices(search: Run) -> dict[str, Policy]:
-    """Per share the policy with the best validation accuracy among those that leave no more parameters."""
-    picked = {f"{k:g}": chosen(search, allowed(str(search["study"]), k)) for k in SHARES}
-    return {label: Policy.parse(found["policy"]) for label, found in picked.items() if found}
+def shortlist(search: Run) -> dict[str, Policy]:
+    """Per share the `FIVE` policies of best validation accuracy among those that leave no more parameters."""
+    picked: dict[str, Policy] = {}
+    for share in SHARES:
+        budget = allowed(str(search["study"]), share)
+        fits = [t for t in search["trials"] if t["state"] == "complete" and t["params"] <= budget]
+        best = sorted(fits, key=lambda t: (-t["accuracy"], t["params"]))
+        picked |= {f"{share:g}, {place}": Policy.parse(t["policy"]) for place, t in enumerate(best[:FIVE], 1)}
+    return picked
+
+
+def confirmed(runs: Sequence[Run], search: Run, share: float) -> tuple[Policy, list[Run]] | None:
+    """The policy of the shortlist with the best mean validation accuracy over the fresh seeds, and its runs."""
+    task = f"{search['study']}-mlp"
+    tried = [(p, repeats_of(runs, task, label)) for label, p in shortlist(search).items() if label.startswith(f"{share:g},")]
+    return max((t for t in tried if t[1]), key=lambda t: mean_of(t[1], "accuracy"), default=None)
 
 
 def section() -> str:
@@ -49,46 +63,50 @@ def section() -> str:
     if not parts:
         return ""
     text = (
-        f"## The same two sets, searched ({SYSTEM})\n\nWhole neurons, as many epochs in all as above. Chosen on validation among "
-        "policies that leave at most the parameters that such a share of every layer leaves; then run again with three fresh "
-        "seeds on points that are drawn anew. Test accuracy in percent."
+        f"## The same two sets, searched ({SYSTEM})\n\nWhole neurons, as many epochs in all as above. Among policies that leave "
+        "at most the parameters that such a share of every layer leaves, the five best of the search on validation were run again "
+        "with three fresh seeds on points that are drawn anew, for three neurons are a matter of luck; the best mean on "
+        "validation was taken. Test accuracy of that one in percent."
     )
     return "\n\n".join([text, *parts, origin(runs)])
 
 
 def _part(runs: Sequence[Run], search: Run) -> str:
     study = str(search["study"])
-    rows = [_row(runs, study, label, policy) for label, policy in choices(search).items()]
+    rows = [_row(study, share, found) for share in SHARES if (found := confirmed(runs, search, share))]
     head = ["share of neurons", "parameters allowed", "published", "searched", "parameters left", "policy"]
     title = f"### {TITLES[study]} (dense: {spread(repeats_of(runs, f'{study}-mlp', DENSE))})"
     return "\n\n".join([title, table(head, rows), search_words(search)])
 
 
-def _row(runs: Sequence[Run], study: str, label: str, policy: Policy) -> list[str]:
-    found, share = repeats_of(runs, f"{study}-mlp", label), float(label)
-    left = f"{mean_of(found, 'params'):.0f}" if found else "-"
+def _row(study: str, share: float, found: tuple[Policy, list[Run]]) -> list[str]:
+    policy, runs = found
     told = f"{PUBLISHED[study, share]:g}" if (study, share) in PUBLISHED else "-"
-    return [label, str(allowed(study, share)), told, f"**{spread(found)}**", left, policy_words(policy)]
+    left = f"{mean_of(runs, 'params'):.0f}"
+    return [f"{share:g}", str(allowed(study, share)), told, f"**{spread(runs)}**", left, policy_words(policy)]
 
 
 def summary() -> list[Summary]:
     """Rows of the README's table: the published shares."""
-    runs, rows = stored(NAME), []
-    for (study, share), value in PUBLISHED.items():
-        found = repeats_of(runs, f"{study}-mlp", f"{share:g}")
-        if found and share == max(SHARES):
-            what = f"{TITLES[study]}, {percent(share)} of neurons"
-            rows.append(
-                Summary(SYSTEM, f"{what}: {value:g} %", "", f"{what}: {spread(found)} %", f"`prunesearch search {study}`")
-            )
-    return rows
+    runs = stored(NAME)
+    return [row for search in runs if search["kind"] == "search" for row in _summary(runs, search)]
+
+
+def _summary(runs: Sequence[Run], search: Run) -> list[Summary]:
+    study, share = str(search["study"]), max(SHARES)
+    found = confirmed(runs, search, share)
+    if found is None:
+        return []
+    what = f"{TITLES[study]}, {percent(share)} of neurons"
+    told = {"published": f"{what}: {PUBLISHED[study, share]:g} %", "searched": f"{what}: {spread(found[1])} %"}
+    return [Summary(SYSTEM, **told, command=f"`prunesearch search {study}`")]
 
 
 def main() -> None:
     """Search, then run the chosen policies again with fresh seeds."""
     where, record = asked_where(__doc__), Record(NAME, FOLDER)
     for study in WIDTHS:
-        repeat(record, f"{study}-mlp", choices(search_study(study, record, where)), where)
+        repeat(record, f"{study}-mlp", shortlist(search_study(study, record, where)), where)
 
 
 if __name__ == "__main__":

@@ -148,3 +148,27 @@ def test_budgets_of_small_networks_are_those_of_smaller_ones(study: str) -> None
         hidden = [n - math.floor(round(n * share, 6)) for n in widths[1:-1]]
         network = mlp((widths[0], *hidden, widths[-1]))
         assert small.allowed(study, share) == sum(p.numel() for p in network.parameters())
+
+
+def test_validation_over_fresh_seeds_chooses_and_test_does_not() -> None:
+    policies = [
+        Policy(epochs=4, granularity="neuron", threshold=level, epoch_threshold=1).to_dict() for level in (0.9, 0.91, 0.92)
+    ]
+    trials = [
+        {"state": "complete", "params": params, "accuracy": accuracy, "policy": policy}
+        for policy, params, accuracy in zip(policies, (17, 17, 18), (0.95, 0.94, 0.99), strict=True)
+    ]
+    search = {"kind": "search", "study": "moons", "trials": trials}
+    listed = small.shortlist(search)
+    assert [label for label in listed if label.startswith("0.9")] == ["0.9, 1", "0.9, 2"]  # 18 parameters are too many
+    assert len([label for label in listed if label.startswith("0.8")]) == 3
+    figures = {"0.9, 1": (0.90, 0.99), "0.9, 2": (0.93, 0.80)}
+    runs = [
+        {"kind": "repeat", "task": "moons-mlp", "label": label, "seed": seed, "accuracy": val, "test_accuracy": test}
+        for label, (val, test) in figures.items()
+        for seed in (1, 2, 3)
+    ]
+    found = small.confirmed(runs, search, 0.9)
+    assert found is not None
+    assert found[0] == listed["0.9, 2"]
+    assert {r["test_accuracy"] for r in found[1]} == {0.80}
