@@ -63,10 +63,10 @@ def section() -> str:
     if not parts:
         return ""
     text = (
-        f"## The same two sets, searched ({SYSTEM})\n\nWhole neurons, as many epochs in all as above. Among policies that leave "
-        "at most the parameters that such a share of every layer leaves, the five best of the search on validation were run again "
-        "with three fresh seeds on points that are drawn anew, for three neurons are a matter of luck; the best mean on "
-        "validation was taken. Test accuracy of that one in percent."
+        f"## The same two sets, searched ({SYSTEM})\n\nWhole neurons, as many epochs in all as above. Three neurons are a matter "
+        "of luck, so the choice is made twice: among policies that leave at most the parameters that such a share of every layer "
+        "leaves, the five best of the search on validation were run again with three fresh seeds, on points that are drawn anew, "
+        "and the best mean on validation was taken. Test accuracy of that one, in percent."
     )
     return "\n\n".join([text, *parts, origin(runs)])
 
