@@ -48,7 +48,11 @@ NETS: Mapping[str, Net] = MappingProxyType(
         "lenet300": Net(
             "LeNet-300-100",
             266_610,
-            {12: ("Han et al. 2015", 1.59), 28: ("lottery ticket (dense level)", 1.8), 56: ("dynamic network surgery", 1.99)},
+            {
+                12: ("Han et al. 2015", 1.59),
+                28: ("lottery ticket (dense level)", 1.8),
+                56: ("dynamic network surgery, quoted from memory", 1.99),
+            },
         ),
         "lenet5": Net("LeNet-5 (Caffe)", 431_080, {12: ("Han et al. 2015", 0.77), 28: ("-", 0.0)}, lowest=98.0),
     }
@@ -115,7 +119,21 @@ def _part(name: str, net: Net) -> list[str]:
     dense = spread(repeats_of(runs, task, DENSE), error=True)
     made = policies(search, net)
     rows = [_row(runs, task, factor, net, dense, made.get(_label(factor))) for factor in net.published]
-    return [f"### {net.title}", table(head, rows), shown(name, _title(net)), search_words(search), origin(runs)]
+    told = [_verdict(runs, task, factor, net) for factor in net.published]
+    return [f"### {net.title}", table(head, rows), " ".join(told), shown(name, _title(net)), search_words(search), origin(runs)]
+
+
+def _verdict(runs: Sequence[Run], task: str, factor: int, net: Net) -> str:
+    """In words whether the published error is reached at the published size, and how far the network is from our dense one."""
+    found, dense = (repeats_of(runs, task, label) for label in (_label(factor), DENSE))
+    error = net.published[factor][1]
+    if not found or not dense:
+        return ""
+    ours, level = (100 * (1 - mean_of(r)) for r in (found, dense))
+    behind = f"{abs(ours - level):.2f} points {'behind' if ours > level else 'ahead of'} our own dense network"
+    if not error:
+        return f"At {factor}x: {behind}."
+    return f"At {factor}x: {'reached' if ours <= error else f'not reached, by {ours - error:.2f} points'}; {behind}."
 
 
 def _row(runs: Sequence[Run], task: str, factor: int, net: Net, dense: str, policy: Policy | None) -> list[str]:

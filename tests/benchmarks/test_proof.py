@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +15,7 @@ from torch.nn.utils import prune
 
 import prunesearch as ps
 from benchmarks.proof import budgets, cnn84, field
-from benchmarks.proof.page import Summary, build, joined
+from benchmarks.proof.page import MODULES, PAGE, README, Summary, build, joined
 from benchmarks.proof.repeats import DENSE, SEEDS, repeat, repeats_of
 from benchmarks.proof.searches import Where, chosen
 from benchmarks.record import Record
@@ -145,3 +146,12 @@ def test_repetitions_are_those_of_run_and_none_is_made_twice(tmp_path: Path, cap
     capfd.readouterr()
     repeat(record, "digits-mlp", {"mine": policy, "the same": policy}, where)
     assert capfd.readouterr().out == ""
+
+
+def test_the_page_is_made_of_what_is_on_record(tmp_path: Path) -> None:
+    copies = [tmp_path / path.name for path in (PAGE, README)]
+    for path, copy in zip((PAGE, README), copies, strict=True):
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+    build([import_module(f"benchmarks.proof.{name}") for name in MODULES], *copies)
+    for path, copy in zip((PAGE, README), copies, strict=True):
+        assert copy.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), "python -m benchmarks results_page"
