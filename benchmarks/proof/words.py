@@ -16,8 +16,9 @@ MINUTE, MIB = 60, 2**20
 def search_words(run: Run) -> str:
     """One sentence on what a search did and cost."""
     asked, trials = run["epochs"] * (len(run["trials"]) + 1), len(run["trials"])
+    workers = f"{run['workers']} workers" if run["workers"] else "one worker per core"
     return (
-        f"`{run['command']}`: {trials} trials of {run['epochs']} epochs, seed 0, {run['workers']} workers, "
+        f"`{run['command']}`: {trials} trials of {run['epochs']} epochs, seed 0, {workers}, "
         f"{run['wall'] / MINUTE:.0f} minutes on the clock and {run['processor'] / MINUTE:.0f} of processor time, "
         f"{run['epochs_trained']} of {asked} epochs trained (the others were shared), driver and workers together "
         f"{number(run['peak'] // MIB)} MiB at most."
