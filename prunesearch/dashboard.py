@@ -90,15 +90,17 @@ def server(storage: RDBStorage, port: int) -> Iterator[WSGIServer]:
     """Optuna's dashboard, ready to `serve_forever`; its port is `server_port`.
 
     Raises:
-        EnvironmentFailure: the port is taken.
+        EnvironmentFailure: the port is taken, or there is no such port.
     """
     from optuna_dashboard import wsgi
 
+    hint = "give another one with --port, or --port 0 for any that is free"
     try:
         made = make_server(HOST, port, wsgi(storage), server_class=_Threads, handler_class=_Quiet)
     except OSError as error:
-        hint = "give another one with --port, or --port 0 for any that is free"
         raise EnvironmentFailure(f"cannot listen on {HOST}:{port}: {error.strerror}", hint) from None
+    except OverflowError:
+        raise EnvironmentFailure(f"cannot listen on {HOST}:{port}: ports are 0 to 65535", hint) from None
     with made:
         yield made
 

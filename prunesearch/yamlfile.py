@@ -38,9 +38,10 @@ def load(path: str | Path, error: type[DefinitionError] = DefinitionError) -> An
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        raise error(f"{path}: {reason}", "give the path of a YAML file that exists") from None
+    except OSError as problem:
+        raise error(f"{path}: {problem.strerror or problem}", "give the path of a YAML file that exists") from None
+    except UnicodeDecodeError as problem:
+        raise error(f"{path}: is not a text file ({problem.reason})", "give the path of a YAML file, in UTF-8") from None
     return parse(text, str(path), error)
 
 

@@ -86,6 +86,11 @@ def test_the_figure_is_replaced_not_added(url: str) -> None:
     assert figures() == {FIGURE}
 
 
+def test_a_port_that_does_not_exist_is_told(url: str) -> None:
+    with pytest.raises(EnvironmentFailure, match="ports are 0 to 65535"), server(optuna_storage(url), 65_536):
+        pass
+
+
 def test_a_port_that_is_taken_is_told(url: str) -> None:
     storage = optuna_storage(url)
     with server(storage, 0) as first:

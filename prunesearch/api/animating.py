@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from mimetypes import guess_type
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -124,7 +125,7 @@ def _files(what: tuple[str, ...], frame: str | None, to: str | None, force: bool
     there = [path for path in files.values() if path.exists()]
     if there and not force:
         raise UsageError(f"'{there[0]}' is there already", "--force overwrites it; --to names another")
-    if not single and target.exists() and not target.is_dir():
+    if not single and not target.is_dir() and (target.exists() or guess_type(target.name)[0]):
         raise UsageError(f"--to: '{target}' is neither a folder nor a .gif, .mp4 or .png", "give one of these")
     return files
 

@@ -65,7 +65,8 @@ class Heard:
                 self._say(done, f"dense, seed {seed}: {number(accuracy)}")
             case PointMeasured(point, done):
                 measures, reason = point.result.measures, point.result.reason
-                told = f"{number(measures.accuracy)} with {percent(measures.sparsity)} removed" if measures else "no network"
+                gone = f"{percent(measures.sparsity)} of parameters removed" if measures else ""
+                told = f"{number(measures.accuracy)} with {gone}" if measures else "no network"
                 why = f" ({reason})" if reason else ""
                 self._say(done, f"{point.series} at {percent(point.level)}, seed {point.seed}: {told}{why}")
 

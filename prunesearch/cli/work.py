@@ -13,9 +13,9 @@ import typer
 from prunesearch.api.checking import Checked
 from prunesearch.api.doctoring import Finding
 from prunesearch.api.running import Ran
-from prunesearch.cli.build import Context
+from prunesearch.cli.build import Context, command_line
 from prunesearch.cli.formats import emit
-from prunesearch.errors import EnvironmentFailure
+from prunesearch.errors import EnvironmentFailure, mask_secrets
 from prunesearch.report.findings import compare, versus
 from prunesearch.report.table import Column, Table
 from prunesearch.report.tables import groups_table, layers_table, measures_table
@@ -35,8 +35,10 @@ def checked(found: Checked, context: Context) -> None:
     for note in found.notes:
         context.talk.say(note)
     context.talk.say("the study is ready")
-    words = context.given.get("study") or f"--task {found.study.task}"
-    context.talk.command(f"prunesearch search {words}", f"about {duration(found.seconds)}")
+    given = dict(context.given)
+    if not given["study"]:
+        given["task"] = found.study.task
+    context.talk.command(mask_secrets(command_line("search", given)), f"about {duration(found.seconds)}")
 
 
 def ran(found: Ran, context: Context) -> None:

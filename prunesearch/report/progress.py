@@ -152,7 +152,7 @@ def line_of(event: News, state: Progress) -> str | None:
             return "training the dense network"
         case DenseDone():
             told = f"dense: {number(event.dense.measures.accuracy)}, {number(event.dense.measures.params)} parameters"
-            return f"{told}, {duration(event.seconds)}" if event.measured else told
+            return f"{told}, trained in {duration(event.seconds)}" if event.measured else told
         case TrialFinished():
             return f"{_count(state)} trial {event.number}: {_figures(event)}: {policy_words(event.policy)}"
         case TrialFailed():

@@ -83,6 +83,7 @@ WRONG = [
     ("animate rec --frame last --to a.gif", 2, "one frame is a .png", "leave --frame out"),
     ("animate rec --frame 77", 2, "there is no '77'", "from -1 to 2"),
     ("animate rec --to there.txt", 2, "neither a folder nor", "one of these"),
+    ("animate rec --to new.pdf", 2, "neither a folder nor", "one of these"),
     ("animate rec --trial 3", 2, "two things", "one of them"),
     ("animate rec --fps 0", 2, "--fps", "animate --help"),
     ("animate --trial 1 --knee", 2, "in different ways", "one of them"),

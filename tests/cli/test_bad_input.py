@@ -107,6 +107,14 @@ def test_bad_policies(run: Run, folder: Path, name: str) -> None:
     assert not (folder / "bundle").exists()
 
 
+def test_a_policy_that_is_no_text(run: Run, folder: Path) -> None:
+    (folder / "policy.yaml").write_bytes(b"\x89PNG\r\n\x1a\n")
+    ran = run("run", "policy.yaml", "--task", "iris-mlp")
+    assert (ran.code, ran.out) == (3, "")
+    assert "policy.yaml: is not a text file" in ran.err
+    assert "in UTF-8" in ran.err
+
+
 STORES = {
     "in no folder": ("sqlite:////nowhere/at/all.db", "no folder"),
     "not writable": ("sqlite:////proc/prunesearch.db", "unable to open"),

@@ -37,6 +37,7 @@ def test_a_curve_as_csv_with_its_figure(run: Run, tmp_path: Path) -> None:
     assert rows[2]["latency_ms"] == ""
     assert "10 networks" in ran.err
     assert "10/10  " in ran.err
+    assert "% of parameters removed" in ran.err
     assert "wrote c.html" in ran.err
     html = (tmp_path / "c.html").read_text()
     assert [text for text in ("weight, l1", "neuron, l1", "somebody", *AXES.values()) if text not in html] == []

@@ -139,7 +139,10 @@ def test_status_counts(run: Run, url: str) -> None:
     assert plain["states"] == {"complete": 4, "infeasible": 1, "failed": 1}
     assert (plain["finished"], plain["total"], plain["front"]) == (6, 8, 3)
     assert (plain["best_accuracy"], plain["smallest_params"]) == (0.97, 9000)
-    assert "prunesearch search small" in run("status", "--store", url).err
+    shown = run("status", "--store", url)
+    assert "prunesearch search small" in shown.err
+    (within,) = [line for line in shown.out.splitlines() if "smallest params within a point" in line]
+    assert within.split()[-1] == "9,000"
 
 
 def test_latest_study_is_the_one_last_written_to(run: Run, url: str, fill: Callable[..., None]) -> None:

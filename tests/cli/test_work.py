@@ -28,7 +28,13 @@ def test_check_says_what_a_search_would_cost(run: Run, tmp_path: Path) -> None:
     assert 100 < plain["peak_mb"] < 20_000
     assert plain["dimensions"] > 3
     assert list(tmp_path.glob("*.db")) == []
-    assert "prunesearch search quickstart" in ran.err
+    assert "prunesearch search quickstart --timeout 60.0 --workers 2 --device cpu  " in ran.err
+
+
+def test_check_ends_with_the_search_that_was_checked(run: Run, tmp_path: Path) -> None:
+    ran = run("check", "--task", "iris-mlp", "--trials", "3", "--epochs", "2", "--seed", "7", "--device", "cpu")
+    assert ran.code == 0, ran.err
+    assert "prunesearch search --task iris-mlp --trials 3 --seed 7 --epochs 2 --device cpu  " in ran.err
 
 
 def test_what_init_writes_can_be_checked_and_searched(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -113,7 +113,7 @@ LINES: list[tuple[News, str | None]] = [
     (STARTED, "s goes on with 2 of 6 trials, 2 at a time, on cpu"),
     (replace(STARTED, resumed=False, done=0), "s starts: 6 trials, 2 at a time, on cpu"),
     (DenseStarted(), "training the dense network"),
-    (dense(), "dense: 0.9000, 1,000 parameters, 3.0 s"),
+    (dense(), "dense: 0.9000, 1,000 parameters, trained in 3.0 s"),
     (
         finished(2, 0.895, 200, 3),
         f"[3/6] trial 2: 0.8950, 200 parameters (80 % gone), 0.5000 ms: {WORDS}",
