@@ -8,9 +8,9 @@ from statistics import fmean, stdev
 from benchmarks.machine import in_words
 from benchmarks.proof.repeats import SEEDS
 from benchmarks.record import Run
-from prunesearch.report.words import number
+from prunesearch.report.words import duration, number
 
-MINUTE, MIB = 60, 2**20
+MIB = 2**20
 
 
 def search_words(run: Run) -> str:
@@ -19,7 +19,7 @@ def search_words(run: Run) -> str:
     workers = f"{run['workers']} workers" if run["workers"] else "one worker per core"
     return (
         f"`{run['command']}`: {trials} trials of {run['epochs']} epochs, seed 0, {workers}, "
-        f"{run['wall'] / MINUTE:.0f} minutes on the clock and {run['processor'] / MINUTE:.0f} of processor time, "
+        f"{duration(run['wall'])} on the clock, {duration(run['processor'])} of processor time, "
         f"{run['epochs_trained']} of {asked} epochs trained (the others were shared), driver and workers together "
         f"{number(run['peak'] // MIB)} MiB at most."
     )
