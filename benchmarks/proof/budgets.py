@@ -202,7 +202,7 @@ def summary() -> list[Summary]:
             if searched and like:
                 what = f"{TITLES[data]}, {100 * k:g} % of {kind}s"
                 told = [f"{what}: {text} %" for text in (f"{points[k]:g}", spread(like), spread(searched))]
-                rows.append(Summary(system, *told, command=f"`prunesearch search {_study(data, kind)}`"))
+                rows.append(Summary(system, told[0], told[1], told[2], f"`prunesearch search {_study(data, kind)}`"))
     return rows
 
 

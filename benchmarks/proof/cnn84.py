@@ -61,9 +61,9 @@ def section() -> str:
 def _row(label: str, words: str, runs: Sequence[Run]) -> list[str]:
     if not runs:
         return [label, "-", "-", "-", "-", words]
-    ratio, span = ([r.get(n) for r in runs] for n in ("latency_ratio", "latency_ratio_iqr"))
-    timed = [f"{sum(v) / len(v):.3f}" if None not in v else "1" if label == DENSE else "-" for v in (ratio, span)]
-    return [label, f"{mean_of(runs, 'params'):,.0f}", spread(runs), timed[0], timed[1] if label != DENSE else "-", words]
+    timed = all(r.get("latency_ratio") is not None for r in runs) and label != DENSE
+    latency = [f"{mean_of(runs, name):.3f}" if timed else "-" for name in ("latency_ratio", "latency_ratio_iqr")]
+    return [label, f"{mean_of(runs, 'params'):,.0f}", spread(runs), *latency, words]
 
 
 def _front(search: Run) -> str:
