@@ -27,6 +27,9 @@ KINDS = ("network", "weights", "filters")
 PACKAGES = {"matplotlib": "matplotlib", "PIL": "pillow"}
 """Modules that drawing needs, and what they are installed as."""
 
+WIDEST = 4096
+"""Pixels of a picture's width; all frames are held in memory."""
+
 Listener = Callable[[str, int, int], None]
 """Is called with what is being done, how much of it is done, and how much there is."""
 
@@ -88,7 +91,7 @@ def animate(
     2 MB: colours, then pixels become fewer.
 
     Raises:
-        UsageError: no such recording, a damaged one, a contradiction, or a file that is there already.
+        UsageError: no such recording, a damaged one, a contradiction, a picture too wide, or a file that is there already.
         StudyError: the study is not in the store.
         TrialError: it has no such trial.
         InfeasibleError: nothing satisfies the choice, or the trial leaves no usable network.
@@ -97,6 +100,8 @@ def animate(
     choice = Choice(trial, knee, where, by)
     if recording is not None and (study or choice.given):
         raise UsageError("a recording and a stored trial are two things", "give one of them")
+    if width > WIDEST:
+        raise UsageError(f"--width: {width:,} pixels are more than {WIDEST:,}", f"--width {WIDEST} is the widest")
     wish = _Wish(_files(tuple(what), frame, to, force), frame, fps, width)
     _needs_packages(wish)
     hear = listener or (lambda _what, _done, _total: None)

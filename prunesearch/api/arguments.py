@@ -57,7 +57,7 @@ ARGUMENTS: Mapping[str, str] = {
     "what": "what is drawn: network, weights or filters; may be given several times",
     "frame": "one frame in place of all: first, last, or an epoch",
     "fps": "frames per second",
-    "width": "width of the picture in pixels",
+    "width": "width of the picture in pixels, at most 4096",
     "full": "also precision, recall and F1 per class, dense and pruned",
     "force": "overwrite what is there",
     "port": "port to listen on, at 127.0.0.1 only; 0 takes a free one",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import resource
 import sys
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 import torch
 
 from prunesearch.engines import EngineSpec
-from prunesearch.errors import EnvironmentFailure
+from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.measure.accuracy import evaluate
 from prunesearch.results import TaskInfo
 from prunesearch.tasks import Task, load_task
@@ -46,7 +47,7 @@ def rehearse(spec: EngineSpec) -> Rehearsal:
     """Load the task as a worker would, train a few batches, validate once.
 
     Raises:
-        TaskError: the task does not load or its parts do not fit together.
+        TaskError: the task does not load, its parts do not fit together, or its loss is no finite number.
         EnvironmentFailure: data, device or memory is missing.
     """
     device = find_device(spec.device)
@@ -66,9 +67,18 @@ def _rehearsed(task: Task, prepared: Prepared, seed: int) -> Rehearsal:
     loop = Loop(model, make_optimizer(task, model), prepared.loss, prepared.splits.train, seed, _nothing, _nothing, own)
     batches = min(BATCHES, steps)
     _timed(prepared, lambda: train_epoch(loop, 0, [1.0]))
-    seconds = _timed(prepared, lambda: train_epoch(loop, 0, [1.0] * batches))
+    seconds = _timed(prepared, lambda: _trained(task, loop, batches))
     validation = _timed(prepared, lambda: _validated(task, prepared, loop))
     return Rehearsal(prepared.info, seconds * steps / batches + validation, batches, steps, _peak_mb(prepared))
+
+
+def _trained(task: Task, loop: Loop, batches: int) -> None:
+    """Train some batches at the full learning rate; what a warm-up may still save is not judged."""
+    loss = train_epoch(loop, 0, [1.0] * batches)
+    if not math.isfinite(loss) and not task.warmup_epochs:
+        rate = float(loop.optimizer.param_groups[0]["base_lr"])
+        told = f"the training loss became {loss} within {batches + 1} batches (learning rate {rate:.3g})"
+        raise TaskError(told, "look for NaN and large values in the data, or lower the learning rate")
 
 
 def _validated(task: Task, prepared: Prepared, loop: Loop) -> float:

@@ -59,7 +59,7 @@ def _trace(talk: Talk, debug: bool) -> None:
 
 def _sentence(message: str) -> str:
     """Typer's messages in the manner of ours: no capital, no full stop."""
-    text = message.strip().removesuffix(".")
+    text = message.strip().removesuffix(".").replace(": Value error, ", ": ")
     return text[:1].lower() + text[1:]
 
 

@@ -78,7 +78,7 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
             figure.write_image(target, width=figure.layout.width or 900, height=figure.layout.height or 560, scale=2)
     except OSError as error:
         reason = error.strerror or str(error)
-        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that exists") from None
+        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that you may write to") from None
     except (ImportError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EnvironmentFailure(f"no PNG could be made: {reason}", "write .html, or install kaleido and a Chromium") from None

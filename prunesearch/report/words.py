@@ -84,7 +84,7 @@ def _when(policy: Policy) -> str:
         case "gradual":
             return f"gradual ({policy.ramp}) over epochs {first}-{first + (policy.converge_over or 0)}"
         case "iterative":
-            return f"in {policy.prune_iter} rounds from epoch {first}"
+            return f"in {policy.prune_iter} round{'s' if policy.prune_iter != 1 else ''} from epoch {first}"
         case "one_shot":
             return f"one shot, free, from epoch {first}"
         case "one_shot_static":

@@ -85,6 +85,7 @@ WRONG = [
     ("animate rec --to there.txt", 2, "neither a folder nor", "one of these"),
     ("animate rec --to new.pdf", 2, "neither a folder nor", "one of these"),
     ("animate rec --trial 3", 2, "two things", "one of them"),
+    ("animate rec --width 100000", 2, "100,000 pixels are more than 4,096", "--width 4096"),
     ("animate rec --fps 0", 2, "--fps", "animate --help"),
     ("animate --trial 1 --knee", 2, "in different ways", "one of them"),
     ("animate --trial 1", 4, "none.db", "search"),

@@ -56,6 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "broken.py").write_text("def make_task(:\n")
     (tmp_path / "good.py").write_text(TASK % 3)
     (tmp_path / "narrow.py").write_text(TASK % 2)
+    (tmp_path / "ill.py").write_text(f"{TASK % 3}\nx[3:] = float('nan')\n")
     return tmp_path
 
 
@@ -105,6 +106,13 @@ def test_bad_policies(run: Run, folder: Path, name: str) -> None:
         assert words in ran.err
     assert "Traceback" not in ran.err
     assert not (folder / "bundle").exists()
+
+
+def test_check_refuses_data_that_are_no_numbers(run: Run, folder: Path) -> None:
+    ran = run("check", "--task", "ill.py:make_task", "--device", "cpu")
+    assert (ran.code, ran.out) == (3, "")
+    assert "the training loss became nan within 2 batches (learning rate 0.001)" in ran.err
+    assert "hint: look for NaN" in ran.err
 
 
 def test_a_policy_that_is_no_text(run: Run, folder: Path) -> None:

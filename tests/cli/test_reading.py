@@ -96,7 +96,7 @@ WRONG: list[tuple[tuple[str, ...], int, str, str]] = [
     (("show", "--trial", "77"), 3, "no trial 77", "0 to 5"),
     (("show", "nope"), 3, "no study 'nope'", "'prunesearch studies'"),
     (("front", "--plot", "front.gif"), 2, "does not end in .html or .png", ".html"),
-    (("front", "--by", "colour"), 2, "--by", "prunesearch front --help"),
+    (("front", "--by", "colour"), 2, "'--by': 'colour' is not one of 'accuracy'", "prunesearch front --help"),
     (("fornt",), 2, "no such command 'fornt'", "prunesearch --help"),
 ]
 

@@ -25,6 +25,7 @@ WORDS = [
         {"function": "iterative", "prune_iter": 3, "threshold": 0.8, "recovery": "rewind_weights", "lr_restart": True},
         "80 % of weights, per layer l1, in 3 rounds from epoch 0, rewound to epoch 0, learning rate restarted",
     ),
+    ({"function": "iterative", "prune_iter": 1, "threshold": 0.8}, "80 % of weights, per layer l1, in 1 round from epoch 0"),
     (
         {"schedule_type": "magnitude_threshold", "granularity": "unit", "criterion": "l2", "weight_threshold": 0.7},
         "neurons and filters with a score up to 0.7, l2, one shot at epoch 0",
