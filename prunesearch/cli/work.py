@@ -38,7 +38,7 @@ def checked(found: Checked, context: Context) -> None:
     given = dict(context.given)
     if not given["study"]:
         given["task"] = found.study.task
-    context.talk.command(mask_secrets(command_line("search", given)), f"about {duration(found.seconds)}")
+    context.talk.command(mask_secrets(command_line("search", given)), f"about {duration(found.seconds)} of training")
 
 
 def ran(found: Ran, context: Context) -> None:
@@ -111,7 +111,7 @@ def _cost(found: Checked) -> list[tuple[str, str]]:
         ("one epoch", duration(found.seconds_per_epoch)),
         ("one trial", f"{duration(found.seconds_per_trial)} ({found.epochs} epochs)"),
         ("epochs", found.sharing),
-        ("search", f"{study.trials} trials, {found.workers} at a time: about {duration(found.seconds)}"),
+        ("search", f"{study.trials} trials, {found.workers} at a time: about {duration(found.seconds)} of training"),
     ]
     if found.fitting is not None:
         lines.append(("timeout", f"about {found.fitting} trials fit into {duration(study.timeout)}"))

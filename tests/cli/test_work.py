@@ -35,6 +35,7 @@ def test_check_ends_with_the_search_that_was_checked(run: Run, tmp_path: Path) -
     ran = run("check", "--task", "iris-mlp", "--trials", "3", "--epochs", "2", "--seed", "7", "--device", "cpu")
     assert ran.code == 0, ran.err
     assert "prunesearch search --task iris-mlp --trials 3 --seed 7 --epochs 2 --device cpu  " in ran.err
+    assert " of training" in ran.err
 
 
 def test_what_init_writes_can_be_checked_and_searched(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
