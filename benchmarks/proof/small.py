@@ -14,7 +14,7 @@ from itertools import pairwise
 from benchmarks.proof.page import Summary
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, asked_where, search_study, stored
-from benchmarks.proof.strategies import SYSTEM
+from benchmarks.proof.strategies import CURVES, SYSTEM
 from benchmarks.proof.words import mean_of, origin, search_words, spread
 from benchmarks.record import Record, Run
 from prunesearch.policy import Policy
@@ -24,7 +24,7 @@ from prunesearch.schedules.markdown import table
 NAME = "proof_small"
 WIDTHS = {"moons": (2, 30, 2), "circles": (2, 20, 18, 16, 14, 2)}
 """Ready study -> its network."""
-TITLES = {"moons": "Two half moons", "circles": "Two circles"}
+TITLES = {study: curve.title for curve in CURVES for study in WIDTHS if curve.name == f"strategies-{study}"}
 FIVE = 5
 SHARES = (0.8, 0.9)
 PUBLISHED = {("moons", 0.8): 97.1, ("moons", 0.9): 92.8, ("circles", 0.9): 50.0}
