@@ -54,7 +54,7 @@ def joined(rows: Iterable[Summary]) -> list[Summary]:
 
 def _merged(known: Summary, row: Summary) -> dict[str, str]:
     pairs = {name: (getattr(known, name), getattr(row, name)) for name in ("published", "like", "searched", "command")}
-    return {name: "; ".join(dict.fromkeys(text for text in pair if text)) for name, pair in pairs.items()}
+    return {name: "<br>".join(dict.fromkeys(text for text in pair if text)) for name, pair in pairs.items()}
 
 
 def build(modules: Iterable[ModuleType], page: Path = PAGE, readme: Path = README) -> None:

@@ -99,7 +99,7 @@ def test_controls_leave_as_much_as_the_policy_that_they_are_held_against() -> No
 
 def test_one_row_per_system() -> None:
     rows = [Summary("a", "1", like="2", command="x"), Summary("b", "3"), Summary("a", "1", searched="4", command="y")]
-    assert joined(rows) == [Summary("a", "1", "2", "4", "x; y"), Summary("b", "3")]
+    assert joined(rows) == [Summary("a", "1", "2", "4", "x<br>y"), Summary("b", "3")]
 
 
 class Measured(ModuleType):
