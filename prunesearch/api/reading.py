@@ -11,6 +11,7 @@ from prunesearch.api.choosing import Choice, open_store, stored_front, stored_st
 from prunesearch.front import Front
 from prunesearch.report.classes import class_rows
 from prunesearch.report.findings import smallest_within
+from prunesearch.search.owners import life_of
 
 if TYPE_CHECKING:
     from prunesearch.store import ExactRecord, Store, StudyRecord, TrialRecord
@@ -25,10 +26,11 @@ class Status:
         task: what it prunes.
         total: trials that it shall have.
         finished: trials with a result, whatever it is.
-        states: trials by state; states without trials are left out.
+        states: trials by state, `unfinished` ones among them; states without trials are left out.
         epochs_asked: epochs of all trials with a result, the dense network's among them.
         epochs_trained: how many of them were trained; the others are stages that trials shared.
         running: trials that were started and have no result, with when that was (UTC).
+        unfinished: those that a driver has left, which the next one runs again, with when they were started (UTC).
         dense: whether the dense reference is known.
         front: policies on the front.
         hypervolume: share of the dense network's box that the front dominates, None before there is one.
@@ -48,6 +50,7 @@ class Status:
     epochs_asked: int
     epochs_trained: int
     running: Mapping[int, str]
+    unfinished: Mapping[int, str]
     dense: bool
     front: int
     hypervolume: float | None
@@ -170,15 +173,19 @@ def _status(store: Store, study: StudyRecord, front: Front) -> Status:
     small = smallest_within(front)
     ended = [t for t in store.trials(study.name) if t.measures is not None]
     dense = study.dense.epochs if study.dense else ()
+    left = {t.trial for t in store.tickets(study.name) if t.state == "taken" and life_of(t.owner) == "dead"}
+    begun = {t.number: t.started_at for t in store.running(study.name)}
+    running, unfinished = ({n: at for n, at in begun.items() if (n in left) is gone} for gone in (False, True))
     return Status(
         study=study.name,
         task=str(study.spec["task"]),
         total=int(study.spec["trials"]),
         finished=sum(count for state, count in states.items() if state not in ("running", "lost")),
-        states=states,
+        states={k: v for k, v in {**states, "running": len(running), "unfinished": len(unfinished)}.items() if v},
         epochs_asked=sum(t.policy.epochs for t in ended) + len(dense),
         epochs_trained=sum(t.epochs_trained for t in ended) + sum(not row.shared for row in dense),
-        running={t.number: t.started_at for t in store.running(study.name)},
+        running=running,
+        unfinished=unfinished,
         dense=study.dense is not None,
         front=len(front),
         hypervolume=front.recorded if front.recorded is not None else front.to_dict()["hypervolume"],

@@ -136,9 +136,10 @@ STATUS_WORDS = {"smallest_params": "smallest params within a point"}
 
 def status_table(plain: Mapping[str, Any]) -> Table:
     """How a study stands, one figure a line."""
-    shown = {k: v for k, v in plain.items() if k not in ("states", "running")}
+    shown = {k: v for k, v in plain.items() if k not in ("states", "running", "unfinished")}
     shown |= {f"{state} trials": count for state, count in plain.get("states", {}).items()}
     shown |= {f"trial {number} runs since": since for number, since in plain.get("running", {}).items()}
+    shown |= {f"trial {number} left unfinished, begun": since for number, since in plain.get("unfinished", {}).items()}
     rows = [{"what": STATUS_WORDS.get(k, k.replace("_", " ")), "value": _status_value(v)} for k, v in shown.items()]
     return Table((Column("what", "what"), Column("value", "")), rows)
 

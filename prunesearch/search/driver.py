@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 
 from prunesearch.engines.base import Engine
-from prunesearch.errors import StudyError
+from prunesearch.errors import StudyError, TaskError
 from prunesearch.front import directions_of
 from prunesearch.results import DenseReference, Job, TaskInfo
 from prunesearch.search import events
@@ -26,11 +26,12 @@ from prunesearch.search.events import Listener, deaf
 from prunesearch.search.exact import remeasure
 from prunesearch.search.fronts import Growing, Keep
 from prunesearch.search.heart import Heart
-from prunesearch.search.ledger import Reconciled, owner_name, reconcile
+from prunesearch.search.ledger import Reconciled, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
 from prunesearch.search.opening import Opened, find, open_study, resolved, total_of
 from prunesearch.search.outbox import PATIENCE, Outbox
 from prunesearch.search.outcome import SearchOutcome, Stopwatch, nothing_feasible
+from prunesearch.search.owners import owner_name
 from prunesearch.search.performer import Performer
 from prunesearch.search.planner import Planner, ahead_jobs
 from prunesearch.search.recorder import ENDED, Recorder, Study, deliver
@@ -144,6 +145,10 @@ class _Search:
             dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
         except Interrupted:
             return self._outcome(None, flag.reason)
+        except TaskError:
+            if self._store.study(spec.name).dense is None:  # nothing came of it: the next call may bring a mended task
+                self._store.set_info(spec.name, None)
+            raise
         self._watch.dense(seconds)
         study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)

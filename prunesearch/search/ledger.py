@@ -7,51 +7,12 @@ counted twice. What it says about a study is decided by `assess`, a pure functio
 
 from __future__ import annotations
 
-import os
-import socket
-import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
-
-import psutil
 
 from prunesearch.search.memory import Memory
+from prunesearch.search.owners import Life, life_of
 from prunesearch.store import Store, Ticket, TrialRecord
-
-RELEASED = "released"
-"""Owner of the tickets of unfinished trials that a driver left in an orderly way: anybody may go on with them."""
-
-Life = Literal["alive", "dead", "unknown"]
-
-
-def owner_name() -> str:
-    """Who drives: host, process, when that began, and thread; unique as long as it runs."""
-    process = psutil.Process()
-    return f"{socket.gethostname()}/{process.pid}/{process.create_time():.0f}/{threading.get_native_id()}"
-
-
-def life_of(owner: str | None) -> Life:
-    """Whether a driver still runs: of other hosts it is unknown, and an earlier run in this very thread is over."""
-    if owner in (None, RELEASED) or owner == owner_name():
-        return "dead"
-    host, *rest = str(owner).split("/")
-    if len(rest) != 3 or host != socket.gethostname():
-        return "unknown"
-    pid, began, thread = (int(float(part)) for part in rest)
-    return "alive" if _runs(pid, began, thread) else "dead"
-
-
-def _runs(pid: int, began: int, thread: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-        if abs(process.create_time() - began) > 2.0 or process.status() == psutil.STATUS_ZOMBIE:
-            return False
-        return pid != os.getpid() or any(t.id == thread for t in process.threads())
-    except psutil.NoSuchProcess:
-        return False
-    except psutil.AccessDenied:
-        return True
 
 
 @dataclass(frozen=True)

@@ -87,9 +87,11 @@ def open_study(store: Store, spec: StudySpec, record: StudyRecord | None, total:
 
     Raises:
         StudyError: its definition or its task is not what it was, its space allows nothing, or a start policy is not
-            valid; nothing is written then.
+            valid; nothing is written then. A study whose dense network could not be trained holds nothing, and may be
+            defined anew.
     """
-    full = resolved(spec, total, record, info)
+    settled = record is not None and record.info is not None
+    full = resolved(spec, total, record if settled else None, info)
     space = SearchSpace.of(full, info)
     starts = start_policies(full, space)
     if record is None:

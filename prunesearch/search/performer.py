@@ -15,7 +15,8 @@ from prunesearch.policy import Policy
 from prunesearch.results import Outcome, Result
 from prunesearch.search import events
 from prunesearch.search import steps as d
-from prunesearch.search.ledger import RELEASED, Reconciled
+from prunesearch.search.ledger import Reconciled
+from prunesearch.search.owners import RELEASED
 from prunesearch.search.planner import Planner
 from prunesearch.search.recorder import Recorder, Study
 from prunesearch.search.sampler import exactly, make_sampler, sampler_seed

@@ -89,9 +89,9 @@ class Store:
         """Replace a study's definition; the caller has checked that it may be."""
         self._change(study, spec=dict(spec))
 
-    def set_info(self, study: str, info: TaskInfo) -> None:
-        """Store what the task is."""
-        self._change(study, task=asdict(info))
+    def set_info(self, study: str, info: TaskInfo | None) -> None:
+        """Store what the task is; None: nothing came of it, and it may be another one next time."""
+        self._change(study, task=None if info is None else asdict(info))
 
     def set_dense(self, study: str, dense: DenseReference, seconds: float) -> None:
         """Store the dense reference and the wall time that it took, in seconds."""

@@ -292,6 +292,15 @@ def test_a_dense_network_that_cannot_be_trained_ends_the_search(bench: Bench) ->
     assert bench.search(spec(trials=3)).done == 3  # the next call tries again
 
 
+def test_a_task_that_could_not_be_trained_may_come_back_mended(bench: Bench) -> None:
+    with pytest.raises(TaskError):
+        bench.search(spec(trials=3, epochs=9), faults={-1: ["fail"]})
+    assert bench.search(spec(task="digits-cnn", trials=3, epochs=8)).done == 3
+    assert bench.store.study("s").spec["epochs"] == 8
+    with pytest.raises(StudyError, match="another definition"):
+        bench.search(spec(task="digits-cnn", trials=3, epochs=9))
+
+
 def test_the_time_is_over(bench: Bench) -> None:
     slow = FakeEngine(EngineSpec("digits-mlp", workers=2), seconds=0.2)
     outcome = bench.search(spec(trials=500, timeout=4.0), engine=slow)

@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
 from sqlalchemy import text
 
-from prunesearch.search.ledger import RELEASED, Findings, Life, Verdict, assess, life_of, owner_name, reconcile
+from prunesearch.api import status
+from prunesearch.search.ledger import Findings, Verdict, assess, reconcile
 from prunesearch.search.memory import GRACE_SECONDS, Memory
+from prunesearch.search.owners import RELEASED, Life, life_of, owner_name
 from prunesearch.search.space import SearchSpace
 from prunesearch.store import Ticket
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
@@ -126,7 +128,7 @@ def test_a_thread_of_this_process_lives_as_long_as_it_runs() -> None:
 
 
 def test_a_process_lives_as_long_as_it_runs() -> None:
-    code = "from prunesearch.search.ledger import owner_name; print(owner_name(), flush=True); input()"
+    code = "from prunesearch.search.owners import owner_name; print(owner_name(), flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ
     )
@@ -170,6 +172,14 @@ def left(bench: Bench) -> Iterator[Left]:
 
 
 DEAD = f"{socket.gethostname()}/{2**22 + 1}/1/1"
+
+
+def test_status_tells_trials_that_run_from_those_that_were_left(left: Left) -> None:
+    dead, released, own, elsewhere = (left.ask(owner) for owner in (DEAD, RELEASED, owner_name(), "other-host/1/1/1"))
+    told = status("s", store=left.store.url)
+    assert set(told.unfinished) == {dead, released, own}  # this thread waits for nothing
+    assert set(told.running) == {elsewhere}
+    assert dict(told.states) == {"running": 1, "unfinished": 3}
 
 
 def test_a_dead_drivers_trials_are_taken_over(left: Left) -> None:
