@@ -22,7 +22,7 @@ from prunesearch.schedules.markdown import table
 from prunesearch.sweeps.curves import CurvePoint
 
 NAME = "proof_grid"
-LEVELS = "0.1,0.3,0.5,0.6,0.7,0.8,0.9"
+LEVELS = "0.1,0.2,0.3,0.4,0.5,0.6,0.7,0.8,0.9"
 PRUNPY = "prunpy"
 PUBLISHED: Mapping[float, float] = MappingProxyType({0.6: 95.0, 0.7: 68.0, 0.8: 50.0, 0.9: 21.0})
 """Sparsity -> accuracy on the *training* data in percent, gradual; the best of its last ten epochs."""
