@@ -54,7 +54,8 @@ def joined(rows: Iterable[Summary]) -> list[Summary]:
 
 def _merged(known: Summary, row: Summary) -> dict[str, str]:
     pairs = {name: (getattr(known, name), getattr(row, name)) for name in ("published", "like", "searched", "command")}
-    return {name: "<br>".join(dict.fromkeys(text for text in pair if text)) for name, pair in pairs.items()}
+    lines = {name: [line for text in pair for line in text.split("<br>") if line] for name, pair in pairs.items()}
+    return {name: "<br>".join(dict.fromkeys(each)) for name, each in lines.items()}
 
 
 def build(modules: Iterable[ModuleType], page: Path = PAGE, readme: Path = README) -> None:

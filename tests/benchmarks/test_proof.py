@@ -102,6 +102,11 @@ def test_one_row_per_system() -> None:
     assert joined(rows) == [Summary("a", "1", "2", "4", "x<br>y"), Summary("b", "3")]
 
 
+def test_what_several_rows_say_alike_is_said_once() -> None:
+    (row,) = joined([Summary("a", text) for text in ("1", "2", "1", "3", "2")])
+    assert row.published == "1<br>2<br>3"
+
+
 class Measured(ModuleType):
     """A module of the page, as far as the builder sees it."""
 
