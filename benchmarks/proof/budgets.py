@@ -186,7 +186,7 @@ def _verdict(data: str, kind: str, runs: Sequence[Run]) -> str:
     behind = {k: 100 * (mean_of(like) - mean_of(searched)) for k, (like, searched) in pairs.items()}
     worse = [k for k, points in behind.items() if points > 0]
     if not worse:
-        return f"{said} The searched policy is above the same cut without training at every k."
+        return f"{said} The searched policy is at or above the same cut without training at every k."
     worst = max(behind.values())
     return f"{said} At k = {', '.join(f'{k:g}' for k in worse)} the same cut without training is up to {worst:.2f} points better."
 

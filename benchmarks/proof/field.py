@@ -100,6 +100,10 @@ def section() -> str:
     parts = [part for name, net in NETS.items() for part in _part(name, net)]
     if not parts:
         return ""
+    open_ones = [
+        f"{net.title} (`python -m benchmarks proof_field --only {name}`)" for name, net in NETS.items() if not _part(name, net)
+    ]
+    parts += [f"Not measured yet: {', '.join(open_ones)}; nor are controls where there is a dash."] if open_ones else []
     text = (
         "## The field: LeNet on MNIST\n\nTest error in percent, mean and deviation over three fresh seeds. Compression counts "
         "what has to be stored: dense parameters, biases included, over non-zero weights plus all biases. *Random* is the "
