@@ -89,6 +89,10 @@ def _again(about: About, folder: str) -> Iterator[str]:
 
 def _origin(about: About, checksum: str) -> Iterator[str]:
     yield f"* seed {about.seed}, policy digest `{about.digest}`, measured on {about.device or 'an unknown device'}"
+    if about.dense and about.measures.latency_ms is not None:
+        how = about.dense.latency
+        other = "" if how.batch_size == 1 else "; `run` measures at batch size 1"
+        yield f"* latency at batch size {how.batch_size}, {how.dtype}, {how.backend}, threads: {how.threads}{other}"
     yield f"* prunesearch {about.code_version or 'of unknown version'}"
     yield f"* model.safetensors, SHA-256 `{checksum}`"
     for name, value in about.environment.items():

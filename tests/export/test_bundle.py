@@ -140,6 +140,7 @@ def test_the_card_tells_figures_doubt_and_the_way_back(searched: tuple[str, str,
     assert "**Not confirmed.**" in card
     assert f"| params | {number(row.measures.params)} |" in card
     assert f"prunesearch run bundle/policy.yaml --task {task} --seed 0" in card
+    assert "* latency at batch size 1, float32, eager, threads: 1\n" in card
     assert str(tmp_path) not in card
 
 
