@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import typer
 
-from prunesearch.cli.console import INTERRUPTED, Talk, pipe_closed
+from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.cli.stopping import code_of, terminable
 from prunesearch.errors import PrunesearchError, mask_secrets
 
 
@@ -16,13 +17,14 @@ def guarded(argv: Sequence[str]) -> int:
     """Run the command line `argv`; never raises, save `SystemExit` out of shell completion."""
     talk, debug = Talk(), "--debug" in argv
     try:
-        code = _run(argv)
-        sys.stdout.flush()
+        with terminable():
+            code = _run(argv)
+            sys.stdout.flush()
     except BrokenPipeError:
         return pipe_closed()
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         talk.say("stopped")
-        return INTERRUPTED
+        return code_of(stop)
     except typer.TyperException as error:
         talk.error(_sentence(error.format_message()), _usage_hint(argv))
         return error.exit_code

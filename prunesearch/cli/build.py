@@ -10,8 +10,9 @@ from typing import Any
 
 import typer
 
-from prunesearch.cli.console import INTERRUPTED, Talk, pipe_closed
+from prunesearch.cli.console import Talk, pipe_closed
 from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spelling, annotated
+from prunesearch.cli.stopping import code_of
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def adapted(
             show(around(function, context) if around else function(**given), context)
         except BrokenPipeError:
             raise typer.Exit(pipe_closed()) from None
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             context.talk.say("stopped")
-            raise typer.Exit(INTERRUPTED) from None
+            raise typer.Exit(code_of(stop)) from None
 
     parameters = _parameters(function, own or {}, formats=formats, bare=bare)
     call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

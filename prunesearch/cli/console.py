@@ -12,8 +12,8 @@ from rich.text import Text
 
 PIPE_WIDTH = 400
 """Columns of a table in a pipe, where there is no edge to wrap at."""
-BROKEN_PIPE, INTERRUPTED = 141, 130
-"""What shells report for SIGPIPE and SIGINT."""
+BROKEN_PIPE = 141
+"""What shells report for SIGPIPE."""
 
 
 def data_console() -> Console:

@@ -12,6 +12,7 @@ import typer
 from prunesearch.cli.build import Context, command_line
 from prunesearch.cli.formats import emit
 from prunesearch.cli.live import Watch
+from prunesearch.cli.stopping import INTERRUPTED, TERMINATED
 from prunesearch.errors import mask_secrets
 from prunesearch.front import Front
 from prunesearch.report.findings import finding, told
@@ -19,8 +20,8 @@ from prunesearch.report.progress import Progress
 from prunesearch.report.tables import front_csv, front_table
 from prunesearch.report.words import duration
 
-CODES = {"interrupt": 130, "terminate": 143}
-"""How a search that was stopped ends: what shells report for SIGINT and SIGTERM."""
+CODES = {"interrupt": INTERRUPTED, "terminate": TERMINATED}
+"""How a search that was stopped ends."""
 WHY = {
     "interrupt": "stopped",
     "terminate": "stopped",

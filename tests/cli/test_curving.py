@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +23,7 @@ from prunesearch.sweeps import News, PointMeasured
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
+ROOT = Path(__file__).resolve().parents[2]
 FAST = ("--task", "iris-mlp", "--epochs", "3", "--engine", "serial", "--device", "cpu", "--levels", "0,.5,.9", "--seeds", "2")
 FAKE = ("--task", "digits-cnn", "--engine", "fake", "--seeds", "1")
 
@@ -151,3 +156,19 @@ def test_policies_of_python_are_called_by_what_they_do() -> None:
         "weight, global l1, gradual (cubic) over epochs 0-3",
         "weight, global l1, gradual (cubic) over epochs 0-3 (2)",
     ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_it_and_says_how_to_go_on(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNESEARCH_HOME": str(tmp_path / "home")}
+    words = ["curve", "--task", "iris-mlp", "--epochs", "100000", "--levels", "0.5", "--seeds", "1", "--engine", "serial"]
+    process = subprocess.Popen([sys.executable, "-m", "prunesearch", *words], stderr=subprocess.PIPE, text=True, env=env)
+    assert process.stderr
+    assert "networks" in process.stderr.readline()
+    process.send_signal(number)
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode == code, told
+    assert told.splitlines()[-1] == "stopped"
+    assert "the same command goes on" in told
+    assert "Traceback" not in told
