@@ -201,8 +201,8 @@ def summary() -> list[Summary]:
             like, searched = _found(runs, data, kind, k)
             if searched and like:
                 what = f"{TITLES[data]}, {100 * k:g} % of {kind}s"
-                told = [f"{what}: {text} %" for text in (f"{points[k]:g}", spread(like), spread(searched))]
-                rows.append(Summary(system, told[0], told[1], told[2], f"`prunesearch search {_study(data, kind)}`"))
+                command = f"`prunesearch search {_study(data, kind)}`"
+                rows.append(Summary(system, what, f"{points[k]:g} %", f"{spread(like)} %", f"{spread(searched)} %", command))
     return rows
 
 

@@ -103,8 +103,8 @@ def summary() -> list[Summary]:
     if not found:
         return []
     told = f"{mean_of(found, 'params'):,.0f} parameters at {spread(found)} %"
-    published = "CNN on MNIST, 6,130 to 3,052 parameters at 94 to 95 %"
-    return [Summary("Network Pruning", published, searched=told, command=f"`prunesearch search {STUDY}`")]
+    what, published = "MNIST, CNN of 8 and 4 filters, 6,130 parameters", "3,052 parameters at 94 to 95 %"
+    return [Summary("Network Pruning", what, published, searched=told, command=f"`prunesearch search {STUDY}`")]
 
 
 def main() -> None:

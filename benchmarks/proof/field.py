@@ -185,8 +185,9 @@ def summary() -> list[Summary]:
             found = repeats_of(runs, f"mnist-{name}", _label(factor))
             if found and error:
                 told = f"{spread(found, error=True)} % error at {times(net.params / mean_of(found, 'params'))}"
-                published = f"{net.title}: {error:.2f} % error at {factor}x"
-                rows.append(Summary(source, published, searched=told, command=f"`prunesearch search {_study(name)}`"))
+                command = f"`prunesearch search {_study(name)}`"
+                what = f"{net.title}, {factor}x fewer parameters"
+                rows.append(Summary(source, what, f"{error:.2f} % error", searched=told, command=command))
     return rows
 
 

@@ -94,8 +94,8 @@ def summary() -> list[Summary]:
     if run is None:
         return []
     what = "784-32-32-10 on MNIST, gradual, 90 % of weights"
-    published = f"{what}: {PUBLISHED[0.9]:g} % on training data"
-    return [Summary(PRUNPY, published, f"{told(at(run, GRADUAL, 0.9))} % on test data", command=f"`{CURVE.command}`")]
+    published = f"{PUBLISHED[0.9]:g} % on training data"
+    return [Summary(PRUNPY, what, published, f"{told(at(run, GRADUAL, 0.9))} %", command=f"`{CURVE.command}`")]
 
 
 def main() -> None:

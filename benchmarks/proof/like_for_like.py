@@ -126,8 +126,9 @@ def _summary(data: str, run: Run) -> list[Summary]:
     rows = []
     for system, points in PUBLISHED[data, "unit"].items():
         k = max(k for k in points if k <= 0.8)
-        what = f"{TITLES[data]}, {100 * k:g} % of units, its own recipe"
-        rows.append(Summary(system, like=f"{what}: {told(at(run, SERIES['unit'], k))} %", command=_COMMAND))
+        what = f"{TITLES[data]}, {100 * k:g} % of units"
+        like = f"{told(at(run, SERIES['unit'], k))} % (its recipe)"
+        rows.append(Summary(system, what, f"{points[k]:g} %", like, command=_COMMAND))
     return rows
 
 

@@ -21,22 +21,24 @@ from prunesearch.schedules.markdown import table, with_block
 MODULES = ("like_for_like", "budgets", "cnn84", "strategies", "small", "grid", "field")
 """Modules of `benchmarks.proof`, in the order of the page."""
 PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
-HEAD = ("system", "published", "ours, like for like", "ours, searched", "command")
+HEAD = ("system", "network and cut", "published", "ours, like for like", "ours, searched", "command")
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One row of the README's table. What several modules say of one system is put into one row.
+    """One row of the README's table. What several modules say of one network and cut is put into one row.
 
     Args:
         system: the published system or source.
-        published: its figures.
+        what: data, network and how much of it goes.
+        published: its figure.
         like: ours, the same network, levels and retraining.
         searched: ours, with a searched policy.
         command: what reproduces it.
     """
 
     system: str
+    what: str
     published: str = ""
     like: str = ""
     searched: str = ""
@@ -44,12 +46,13 @@ class Summary:
 
 
 def joined(rows: Iterable[Summary]) -> list[Summary]:
-    """One row per system, in the order of their first mention; where two say the same thing differently, both are told."""
-    found: dict[str, Summary] = {}
+    """One row per system and cut, systems in the order of their first mention; what two say differently is told twice."""
+    found: dict[str, dict[str, Summary]] = {}
     for row in rows:
-        known = found.get(row.system)
-        found[row.system] = row if known is None else replace(known, **_merged(known, row))
-    return list(found.values())
+        cuts = found.setdefault(row.system, {})
+        known = cuts.get(row.what)
+        cuts[row.what] = row if known is None else replace(known, **_merged(known, row))
+    return [row for cuts in found.values() for row in cuts.values()]
 
 
 def _merged(known: Summary, row: Summary) -> dict[str, str]:
@@ -67,7 +70,8 @@ def build(modules: Iterable[ModuleType], page: Path = PAGE, readme: Path = READM
     made = list(modules)
     sections = [text for text in (module.section() for module in made) if text]
     rows = [
-        [r.system, r.published, r.like or "-", r.searched or "-", r.command] for r in joined(s for m in made for s in m.summary())
+        [r.system, r.what, r.published or "-", r.like or "-", r.searched or "-", r.command]
+        for r in joined(s for m in made for s in m.summary())
     ]
     for path, body in ((page, "\n\n".join(sections)), (readme, table(HEAD, rows) if rows else "")):
         path.write_text(with_block(path.read_text(encoding="utf-8"), "results", body), encoding="utf-8")

@@ -98,8 +98,8 @@ def _summary(runs: Sequence[Run], search: Run) -> list[Summary]:
     if found is None:
         return []
     what = f"{TITLES[study]}, {percent(share)} of neurons"
-    told = {"published": f"{what}: {PUBLISHED[study, share]:g} %", "searched": f"{what}: {spread(found[1])} %"}
-    return [Summary(SYSTEM, **told, command=f"`prunesearch search {study}`")]
+    told = {"published": f"{PUBLISHED[study, share]:g} %", "searched": f"{spread(found[1])} %"}
+    return [Summary(SYSTEM, what, **told, command=f"`prunesearch search {study}`")]
 
 
 def main() -> None:

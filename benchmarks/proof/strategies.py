@@ -111,7 +111,7 @@ def summary() -> list[Summary]:
         if run and points:
             _who, k, value = points[-1]
             what = f"{asked.title}, {percent(k)} of neurons"
-            rows.append(Summary(SYSTEM, f"{what}: {value:g} %", f"{what}: {told(at(run, BEST, k))} %", command=_COMMAND))
+            rows.append(Summary(SYSTEM, what, f"{value:g} %", f"{told(at(run, BEST, k))} %", command=_COMMAND))
     return rows
 
 

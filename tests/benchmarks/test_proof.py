@@ -97,13 +97,14 @@ def test_controls_leave_as_much_as_the_policy_that_they_are_held_against() -> No
     assert scratch.epoch_threshold == 0 and scratch.ratio == pytest.approx({n: 1 - k / t for n, (k, t) in left.items()})
 
 
-def test_one_row_per_system() -> None:
-    rows = [Summary("a", "1", like="2", command="x"), Summary("b", "3"), Summary("a", "1", searched="4", command="y")]
-    assert joined(rows) == [Summary("a", "1", "2", "4", "x<br>y"), Summary("b", "3")]
+def test_one_row_per_system_and_cut() -> None:
+    first, second = Summary("a", "half", "1", like="2", command="x"), Summary("a", "half", "1", searched="4", command="y")
+    rows = [first, Summary("b", "half", "3"), second, Summary("a", "all", "5")]
+    assert joined(rows) == [Summary("a", "half", "1", "2", "4", "x<br>y"), Summary("a", "all", "5"), Summary("b", "half", "3")]
 
 
 def test_what_several_rows_say_alike_is_said_once() -> None:
-    (row,) = joined([Summary("a", text) for text in ("1", "2", "1", "3", "2")])
+    (row,) = joined([Summary("a", "half", text) for text in ("1", "2", "1", "3", "2")])
     assert row.published == "1<br>2<br>3"
 
 
@@ -114,7 +115,7 @@ class Measured(ModuleType):
         return "## " + self.__name__
 
     def summary(self) -> list[Summary]:
-        return [Summary(self.__name__, "97 %", searched="98 %", command="`prunesearch search it`")]
+        return [Summary(self.__name__, "half", "97 %", searched="98 %", command="`prunesearch search it`")]
 
 
 def test_a_page_gets_its_sections_in_order_and_keeps_the_rest(tmp_path: Path) -> None:
@@ -124,7 +125,7 @@ def test_a_page_gets_its_sections_in_order_and_keeps_the_rest(tmp_path: Path) ->
     build([Measured("one"), Measured("two")], page, readme)
     block = "before\n\n<!-- generated: results -->\n\n## one\n\n## two\n\n<!-- end of generated -->\n\nafter\n"
     assert page.read_text() == block
-    assert "| one | 97 % | - | 98 % | `prunesearch search it` |" in readme.read_text()
+    assert "| one | half | 97 % | - | 98 % | `prunesearch search it` |" in readme.read_text()
     (tmp_path / "bare.md").write_text("no marks")
     with pytest.raises(UsageError, match="no block"):
         build([Measured("one")], tmp_path / "bare.md", readme)
