@@ -61,7 +61,7 @@ def _reason(group: GroupInfo, policy: Policy) -> str | None:
         return group.spared
     if matches(group, policy.spare):
         return "spared by the policy"
-    if policy.only and not any(fnmatchcase(group.name, glob) for glob in policy.only):
+    if policy.only and not matches(group, policy.only):
         return "not among the policy's `only`"
     return None
 
