@@ -18,14 +18,11 @@ from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
 from prunesearch.fitting import chosen_groups
 from prunesearch.policy import Policy
-from prunesearch.results import DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
+from prunesearch.results import DENSE, DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
 
 if TYPE_CHECKING:
     from prunesearch.engines import Engine
     from prunesearch.export.about import About
-
-DENSE = -1
-"""The number that a job of the dense reference has."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,9 @@ from typing import Protocol, Self
 from prunesearch.errors import UsageError, did_you_mean
 from prunesearch.results import NUMERICS, Job, Outcome, TaskInfo
 
+LOSSES = 2
+"""Workers that one job may cost before it counts as failed: the second death is hardly chance."""
+
 
 @dataclass(frozen=True)
 class EngineSpec:

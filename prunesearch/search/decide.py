@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from prunesearch.engines.base import LOSSES
 from prunesearch.search.steps import (
     Abandon,
     Actions,
@@ -38,9 +39,6 @@ from prunesearch.search.steps import (
 
 DUPLICATES = 20
 """Known policies in a row that one ticket may be answered with before it is drawn at random, and at random before giving up."""
-
-LOSSES = 2
-"""Workers that one trial may cost before it counts as failed: the second death is hardly chance."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import perf_counter
 
-from prunesearch.engines.base import Engine
+from prunesearch.engines.base import LOSSES, Engine
+from prunesearch.engines.dense import reference_of
 from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.results import DENSE, DenseReference, Job, Result
 from prunesearch.search import events
@@ -19,9 +20,6 @@ from prunesearch.search.planner import dense_job
 from prunesearch.search.signals import StopFlag
 from prunesearch.spec import StudySpec
 from prunesearch.store import Store
-
-_LOSSES = 2
-_ELSEWHERE = ("out of memory", "CUDA", "died", "killed")
 
 
 def dense_reference(
@@ -62,7 +60,7 @@ def dense_reference(
 
 def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahead: Sequence[Job]) -> Result:
     lost, waiting = "", tuple(ahead)
-    for _ in range(_LOSSES):
+    for _ in range(LOSSES):
         for job in (dense_job(epochs, spec.seed, spec.latency), *waiting):
             engine.submit(job)
         outcome, waiting = None, ()
@@ -76,11 +74,8 @@ def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahea
 
 
 def _reference(result: Result, spec: StudySpec) -> DenseReference:
-    if result.measures is None or result.state == "failed":
-        reason = result.reason or "no reason was given"
-        kind = EnvironmentFailure if any(word in reason for word in _ELSEWHERE) else TaskError
-        raise kind(f"the dense network could not be trained: {reason}", "'prunesearch check' tries the task in a few seconds")
-    wrong = unusable(result.measures, dict.fromkeys((*spec.objectives, *spec.constraints)))
+    found = reference_of(result, spec.latency)
+    wrong = unusable(found.measures, dict.fromkeys((*spec.objectives, *spec.constraints)))
     if wrong:
         raise TaskError(f"the dense network has no usable figures: {wrong}", "look at the task's recipe and metric")
-    return DenseReference(result.measures, result.signature, spec.latency, result.epochs, result.layers, result.report)
+    return found

@@ -11,15 +11,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from prunesearch.engines.base import Engine
+from prunesearch.engines.base import LOSSES, Engine
 from prunesearch.results import DENSE, Job, Measures, Outcome, Result
 from prunesearch.search import events
 from prunesearch.search.judge import judge
 from prunesearch.search.planner import Latencies, Planner, dense_job, shared_epochs
 from prunesearch.search.recorder import Study
 from prunesearch.search.signals import StopFlag
-
-_LOSSES = 2
 
 
 def remeasure(study: Study, engine: Engine, planner: Planner, latencies: Latencies, flag: StopFlag) -> None:
@@ -82,7 +80,7 @@ class _Again:
         number, result = outcome.job.number, outcome.result
         if result is None:
             self.losses[number] += 1
-            if self.losses[number] < _LOSSES:
+            if self.losses[number] < LOSSES:
                 return (outcome.job,)
             result = Result("failed", None, reason=outcome.lost or "its worker died")
         self.study.watch.trial(result.timings)

@@ -7,18 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from prunesearch.engines import Engine, EngineSpec, open_engine
-from prunesearch.errors import EnvironmentFailure, PolicyError, TaskError, UsageError
+from prunesearch.engines.base import LOSSES
+from prunesearch.engines.dense import reference_of
+from prunesearch.errors import PolicyError, UsageError
 from prunesearch.policy import Policy
-from prunesearch.results import DenseReference, Job, LatencySpec, Outcome, Result, TaskInfo
+from prunesearch.results import DENSE, DenseReference, Job, LatencySpec, Outcome, Result, TaskInfo
 from prunesearch.sweeps.base import Candidate, DenseMeasured, News, Point, PointMeasured, Started, Sweep
 
 if TYPE_CHECKING:
     from prunesearch.tasks import Task
-
-DENSE = -1
-"""The number of the jobs that train a dense network."""
-LOSSES = 2
-"""Times that a job's worker may die before the job counts as failed."""
 
 Candidates = Sequence[Candidate] | Callable[[TaskInfo], Sequence[Candidate]]
 """Points to measure, or what makes them from the task, such as one per group."""
@@ -154,7 +151,7 @@ class _Run:
     def _take(self, job: Job, result: Result) -> None:
         if job.policy is None:
             self.dense[job.seed] = result
-            self._queue(job.seed, _reference(result, self.latency))
+            self._queue(job.seed, reference_of(result, self.latency or LatencySpec()))
             self.tell(DenseMeasured(job.seed, result, self.done))
             return
         digest = job.policy.digest
@@ -169,22 +166,6 @@ class _Run:
 def _policy(candidate: Candidate) -> Policy:
     assert candidate.policy is not None  # _distinct() has left the dense ones out
     return candidate.policy
-
-
-def _reference(result: Result, latency: LatencySpec | None) -> DenseReference:
-    """The dense network as its seed's policies are judged against it.
-
-    Raises:
-        TaskError: it could not be trained.
-        EnvironmentFailure: memory or workers gave out.
-    """
-    if result.measures is None or result.state == "failed":
-        reason = result.reason or "no reason was given"
-        kind = EnvironmentFailure if any(w in reason for w in ("out of memory", "CUDA", "died", "killed")) else TaskError
-        raise kind(f"the dense network could not be trained: {reason}", "'prunesearch check' tries the task in a few seconds")
-    return DenseReference(
-        result.measures, result.signature, latency or LatencySpec(), result.epochs, result.layers, result.report
-    )
 
 
 def _unheard(_news: News) -> None:

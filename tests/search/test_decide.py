@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunesearch.search.decide import DUPLICATES, LOSSES, Flight, State, decide
+from prunesearch.engines.base import LOSSES
+from prunesearch.search.decide import DUPLICATES, Flight, State, decide
 from prunesearch.search.steps import (
     Abandon,
     Action,
