@@ -163,7 +163,7 @@ def measured(scenario: Scenario, wanted: Asked) -> dict[str, Any]:
             Store.open(f"sqlite:///{Path(folder) / 'store.db'}", write=True) as store,
             Watched(open_engine("process", engine_spec)) as engine,
         ):
-            found = run_search(spec, store, engine, home=folder)
+            found = run_search(spec, store, engine, home=folder, shared=True)
             info = engine.describe()
             ended = perf_counter()
     parts = divided(engine, found, began, ended)
