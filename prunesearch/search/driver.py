@@ -174,7 +174,8 @@ class _Search:
         """What the slots do that the dense reference leaves idle."""
         if not self._shared or not opened.info.shares or opened.info.weights_given:
             return ()
-        return ahead_jobs([located.policy for located in opened.starts[: self._engine.slots - 1]], opened.spec.seed)
+        first = [located.policy for located in opened.starts[: self._total]]
+        return ahead_jobs(first, self._engine.slots, opened.spec.seed)
 
     def _greet(self, opened: Opened) -> None:
         spec, info = opened.spec, opened.info

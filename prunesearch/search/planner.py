@@ -90,9 +90,20 @@ def dense_job(epochs: int, seed: int, latency: LatencySpec) -> Job:
     return Job(number=DENSE, policy=None, epochs=epochs, seed=seed, latency=latency)
 
 
-def ahead_jobs(policies: Sequence[Policy], seed: int) -> tuple[Job, ...]:
-    """Jobs that train these policies' epochs before their trials are asked for them; their numbers lie below the dense one's."""
-    return tuple(Job(DENSE - 1 - i, p, p.epochs, seed, test=False, ahead=True) for i, p in enumerate(policies))
+def ahead_jobs(policies: Sequence[Policy], slots: int, seed: int) -> tuple[Job, ...]:
+    """Jobs that train policies' epochs before their trials are asked for; their numbers lie below the dense one's.
+
+    Every slot that the dense reference leaves idle gets two, for pruned networks may be done sooner than it. The policy
+    between the two rounds is left to the slot that trains the dense network: its trial is the first that is not there yet.
+
+    Args:
+        policies: of the first trials, in their order.
+        slots: of the engine.
+        seed: of the trials.
+    """
+    idle = slots - 1
+    rounds = (*policies[:idle], *policies[slots : slots + idle])
+    return tuple(Job(DENSE - 1 - i, p, p.epochs, seed, test=False, ahead=True) for i, p in enumerate(rounds))
 
 
 def shared_epochs(policy: Policy) -> int:

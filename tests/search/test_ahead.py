@@ -34,18 +34,24 @@ class Noting(FakeEngine):
         super().submit(job)
 
 
-@pytest.mark.parametrize(("slots", "count"), [(1, 0), (2, 1), (3, 2), (8, 4)])
-def test_as_many_policies_run_ahead_as_slots_are_idle(bench: Bench, slots: int, count: int) -> None:
+@pytest.mark.parametrize(("slots", "which"), [(1, []), (2, [0, 2]), (3, [0, 1, 3]), (8, [0, 1, 2, 3])])
+def test_two_policies_run_ahead_for_every_idle_slot(bench: Bench, slots: int, which: list[int]) -> None:
     engine = Noting(slots)
     outcome = bench.search(spec(trials=6, start=OWN), engine=engine, shared=True)
-    first, ahead, trials = engine.jobs[0], engine.jobs[1 : 1 + count], engine.jobs[1 + count :]
+    first, ahead, trials = engine.jobs[0], engine.jobs[1 : 1 + len(which)], engine.jobs[1 + len(which) :]
     assert (first.number, first.policy) == (-1, None)
-    assert [job.number for job in ahead] == [-2 - i for i in range(count)]
-    assert [job.policy for job in ahead] == [job.policy for job in trials[:count]]
+    assert [job.number for job in ahead] == [-2 - i for i in range(len(which))]
+    assert [job.policy for job in ahead] == [trials[i].policy for i in which]
     assert all(job.ahead and not job.test and job.latency is None and job.keep_to is None for job in ahead)
     assert not any(job.ahead for job in trials)
     assert outcome.done == 6
     assert [r.state for r in bench.store.trials("s")] == ["complete"] * 6
+
+
+def test_nothing_runs_ahead_that_is_not_asked_for(bench: Bench) -> None:
+    engine = Noting(2)
+    bench.search(spec(trials=2, start=OWN), engine=engine, shared=True)
+    assert [job.number for job in engine.jobs] == [-1, -2, 0, 1]
 
 
 @pytest.mark.parametrize("fault", ["fail", "lost", "slow", "nan"])
