@@ -22,6 +22,7 @@ from prunesearch.errors import DefinitionError, StudyError, bulleted, did_you_me
 from prunesearch.policy import problems_of
 from prunesearch.results import GroupInfo, TaskInfo
 
+_WRITTEN = "'prunesearch sensitivity --task TASK --to FILE' writes one"
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -111,13 +112,12 @@ class Sensitivity(BaseModel):
         Raises:
             StudyError: listing everything that is wrong with it.
         """
-        hint = "'prunesearch sensitivity --task TASK --to FILE' writes one"
         if not isinstance(given, Mapping):
-            raise StudyError(f"{where}: holds no sensitivity", hint)
+            raise StudyError(f"{where}: holds no sensitivity", _WRITTEN)
         try:
             return cls.model_validate(dict(given))
         except ValidationError as error:
-            raise StudyError(f"{where}: {bulleted(problems_of(error, cls.model_fields))}", hint) from None
+            raise StudyError(f"{where}: {bulleted(problems_of(error, cls.model_fields))}", _WRITTEN) from None
 
     @classmethod
     def load(cls, path: str | Path) -> Sensitivity:
@@ -195,11 +195,11 @@ def read(given: object) -> object:
     """A study's field `sensitivity`: a file's path becomes what the file holds; everything else stays as it is.
 
     Raises:
-        ValueError: the file is missing or holds something else.
+        StudyError: the file is missing or holds something else.
     """
     if not isinstance(given, str | Path):
         return given
     try:
         return Sensitivity.load(given)
     except DefinitionError as problem:
-        raise ValueError(problem.message) from None
+        raise StudyError(f"sensitivity: {problem.message}", _WRITTEN) from None

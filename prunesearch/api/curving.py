@@ -79,7 +79,7 @@ class Curve:
         """
         from prunesearch.report.pareto import write_figure
 
-        return write_figure(self.figure(axis, buttons=Path(path).suffix == ".html"), path)
+        return write_figure(self.figure(axis, buttons=Path(path).suffix.lower() == ".html"), path)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as plain data: the points, and every network under `runs`."""

@@ -40,6 +40,8 @@ class Searched:
 
 def watched(search: Callable[..., Front], context: Context) -> Searched:
     """Search with a display."""
+    if context.given["dry_run"]:
+        context.talk.say("a rehearsal: all figures are invented, and nothing is stored")
     watch = Watch(context.talk)
     with watch.showing():
         front = search(**context.given, listener=watch.hear)
@@ -64,7 +66,7 @@ def _told(found: Searched, context: Context) -> None:
     if ended:
         talk.say(_ending(found.state))
     if context.given["dry_run"]:
-        talk.say("a rehearsal: all figures are invented, and nothing was stored")
+        talk.say("that was a rehearsal: nothing was trained or stored")
         return
     store = _store_words(context)
     if ended and ended.done < ended.total and ended.stopped != "exhausted":

@@ -1,6 +1,7 @@
 """The front as a figure: accuracy against parameters (log scale), latency as colour, the dense network marked.
 
-Trials that are not on the front stay visible, small; infeasible ones are greyed.
+Trials that are not on the front stay visible, small; infeasible ones are greyed. The accuracies that are shown reach from the
+worst feasible network to the best: infeasible ones beyond are counted in the legend, and seen when the figure is zoomed out.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LOOK: Mapping[str, Any] = {
     "hoverlabel": {"align": "left"},
 }
 """How every figure looks."""
+_MARGIN = 0.15  # of the accuracies that are shown, above and below them
 LOOKS = {"dominated": ("circle", 7, "#b8c4d6"), "infeasible": ("x", 6, "#c9c9c9")}
 """Symbol, size and colour of what is not on the front."""
 
@@ -60,6 +62,11 @@ def pareto_figure(points: Sequence[Point], dense: Measures | None, *, title: str
     traces += [_dense(dense)] if dense else []
     figure = Figure(traces)
     figure.update_layout(_layout(title, metric))
+    shown = _shown([p.measures for p in (*chosen["dominated"], *chosen["front"])] + ([dense] if dense else []))
+    beyond = sum(not shown[0] <= p.measures.accuracy <= shown[1] for p in chosen["infeasible"]) if shown else 0
+    if beyond:
+        figure.update_yaxes(range=shown)
+        figure.data[0].name = f"infeasible ({beyond} beyond the edge)"
     return figure
 
 
@@ -72,10 +79,11 @@ def write_figure(figure: Figure, path: str | Path) -> Path:
     """
     target = figure_target(path)
     try:
-        if target.suffix == ".html":
+        if target.suffix.lower() == ".html":
             figure.write_html(target, include_plotlyjs=True)
         else:
-            figure.write_image(target, width=figure.layout.width or 900, height=figure.layout.height or 560, scale=2)
+            width, height = figure.layout.width or 900, figure.layout.height or 560
+            figure.write_image(target, format="png", width=width, height=height, scale=2)
     except OSError as error:
         reason = error.strerror or str(error)
         raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that you may write to") from None
@@ -93,13 +101,21 @@ def figure_target(path: str | Path) -> Path:
         EnvironmentFailure: its folder is not there, or PNG files cannot be made.
     """
     target = Path(path)
-    if target.suffix not in (".html", ".png"):
+    if target.suffix.lower() not in (".html", ".png"):
         raise UsageError(f"'{target}' does not end in .html or .png", "figures are written as .html or .png")
     if not target.parent.is_dir():
         raise EnvironmentFailure(f"cannot write '{target}': no such folder", "give a path in a folder that exists")
-    if target.suffix == ".png" and find_spec("kaleido") is None:
+    if target.suffix.lower() == ".png" and find_spec("kaleido") is None:
         raise EnvironmentFailure("no PNG could be made: kaleido is missing", "write .html, or install kaleido and a Chromium")
     return target
+
+
+def _shown(measures: Sequence[Measures]) -> tuple[float, float] | None:
+    """The accuracies between the edges of the figure: those of `measures` and a little more; None where they are one."""
+    known = [m.accuracy for m in measures]
+    low, high = min(known, default=0.0), max(known, default=0.0)
+    margin = _MARGIN * (high - low)
+    return (low - margin, high + margin) if margin else None
 
 
 def _front(points: list[Point], dense: Measures | None) -> Scatter:

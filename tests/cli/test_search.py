@@ -64,7 +64,8 @@ def test_a_second_run_goes_on_and_a_third_says_it_is_done(run: Run) -> None:
 
 def test_a_dry_run_says_that_it_is_one(run: Run, tmp_path: Path) -> None:
     ran = run("search", "quickstart", "--trials", "6", "--dry-run")
-    assert "all figures are invented, and nothing was stored" in ran.err
+    assert "all figures are invented, and nothing is stored" in ran.err
+    assert "nothing was trained or stored" in ran.err
     assert not list(tmp_path.glob("*.db"))
 
 

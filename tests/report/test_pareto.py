@@ -42,6 +42,16 @@ def test_latency_is_the_colour_of_the_front_where_it_was_measured() -> None:
     assert isinstance(traces([point(0, "front", latency=None)])["front"]["marker"]["color"], str)
 
 
+def test_infeasible_networks_do_not_stretch_the_axis() -> None:
+    points = [*POINTS, point(4, "infeasible", 0.1), point(5, "infeasible", 0.2)]
+    figure = json.loads(pareto_figure(points, DENSE, title="t").to_json())
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert 0.2 < low < 0.8 < 0.95 < high < 1
+    assert figure["data"][0]["name"] == "infeasible (2 beyond the edge)"
+    assert figure["data"][0]["y"] == [0.9, 0.1, 0.2]
+    assert "range" not in json.loads(pareto_figure(POINTS, DENSE, title="t").to_json())["layout"]["yaxis"]
+
+
 def test_what_is_not_there_is_not_drawn() -> None:
     assert list(traces([POINTS[0]], dense=None)) == ["front"]
     assert list(traces([])) == ["dense"]
@@ -65,6 +75,7 @@ def test_it_travels_as_plain_lists() -> None:
 def test_figures_are_written_as_html_and_nothing_unknown(tmp_path: Path) -> None:
     figure = pareto_figure(POINTS, DENSE, title="a title")
     assert "a title" in write_figure(figure, tmp_path / "f.html").read_text()
+    assert "a title" in write_figure(figure, tmp_path / "f.HTML").read_text()
     with pytest.raises(UsageError, match=r"does not end in \.html or \.png"):
         write_figure(figure, tmp_path / "f.svg")
     with pytest.raises(EnvironmentFailure, match="cannot write"):
