@@ -54,7 +54,7 @@ NETS: Mapping[str, Net] = MappingProxyType(
                 56: ("dynamic network surgery, quoted from memory", 1.99),
             },
         ),
-        "lenet5": Net("LeNet-5 (Caffe)", 431_080, {12: ("Han et al. 2015", 0.77), 28: ("-", 0.0)}, lowest=98.0),
+        "lenet5": Net("LeNet-5 (Caffe)", 431_080, {12: ("Han et al. 2015", 0.77)}, lowest=98.0),
     }
 )
 CONTROLS = ("random", "uniform magnitude", "from scratch")
@@ -135,8 +135,6 @@ def _verdict(runs: Sequence[Run], task: str, factor: int, net: Net) -> str:
         return ""
     ours, level = (100 * (1 - mean_of(r)) for r in (found, dense))
     behind = f"{abs(ours - level):.2f} points {'behind' if ours > level else 'ahead of'} our own dense network"
-    if not error:
-        return f"At {factor}x: {behind}."
     return f"At {factor}x: {'reached' if ours <= error else f'not reached, by {ours - error:.2f} points'}; {behind}."
 
 
@@ -144,7 +142,7 @@ def _row(runs: Sequence[Run], task: str, factor: int, net: Net, dense: str, poli
     found = repeats_of(runs, task, _label(factor))
     reached = times(net.params / mean_of(found, "params")) if found else f"{factor}x"
     source, error = net.published[factor]
-    published = f"{error:.2f} at {factor}x ({source})" if error else "-"
+    published = f"{error:.2f} at {factor}x ({source})"
     controls = [spread(repeats_of(runs, task, _label(factor, c)), error=True) for c in CONTROLS]
     return [reached, published, spread(found, error=True), *controls, dense, policy_words(policy) if policy else "-"]
 
@@ -165,9 +163,8 @@ def _picture(name: str, net: Net, runs: Sequence[Run]) -> None:
     dots = [Dots("searched", "chosen", _points(runs, task, net, ""))]
     dots += [Dots(control, look, _points(runs, task, net, control)) for control, look in zip(CONTROLS, LOOKS, strict=True)]
     dots.append(Dots("dense", "other", [point_of(found)] if (found := repeats_of(runs, task, DENSE)) else []))
-    known = {factor: of for factor, of in net.published.items() if of[1]}
-    stars = [(net.params / factor, 100 - error, 0.0) for factor, (_, error) in known.items()]
-    dots.append(Dots("published", "published", stars, [source for source, _ in known.values()]))
+    stars = [(net.params / factor, 100 - error, 0.0) for factor, (_, error) in net.published.items()]
+    dots.append(Dots("published", "published", stars, [source for source, _ in net.published.values()]))
     draw(name, _title(net), [d for d in dots if d.points], net.lowest)
 
 
@@ -183,7 +180,7 @@ def summary() -> list[Summary]:
         runs = stored(f"proof_{name}")
         for factor, (source, error) in net.published.items():
             found = repeats_of(runs, f"mnist-{name}", _label(factor))
-            if found and error:
+            if found:
                 told = f"{spread(found, error=True)} % error at {times(net.params / mean_of(found, 'params'))}"
                 command = f"`prunesearch search {_study(name)}`"
                 what = f"{net.title}, {factor}x fewer parameters"

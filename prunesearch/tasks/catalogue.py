@@ -63,7 +63,7 @@ _CIFAR: Mapping[str, Any] = {
 
 _MNIST_NETWORKS: Mapping[str, Network] = {
     "lenet300": _mlp(784, 300, 100, 10, **_IMAGES),
-    "lenet5": Network("LeNet-5 (Caffe)", "lenet5", {}, _IMAGES),
+    "lenet5": Network("LeNet-5 (Caffe)", "lenet5", {}, {**_IMAGES, "epochs": 20, "augment": ("shift",)}),
     "cnn84": Network("CNN with 8 and 4 filters", "cnn84", {}, _IMAGES),
     "mlp32": _mlp(784, 32, 32, 10, **_IMAGES),
     "mlp1000": _mlp(784, 1000, 1000, 500, 200, 10, bias=False, **_IMAGES),

@@ -29,8 +29,8 @@ METRICS: Mapping[str, Literal["maximize", "minimize"]] = {
     "mae": "minimize",
 }
 """Metrics by name with their direction; a callable `(outputs, targets) -> number` over the whole split is any other."""
-AUGMENTATIONS = ("crop", "flip")
-"""Batched augmentations by name: a random crop after 4 pixels of padding, a random horizontal flip."""
+AUGMENTATIONS = ("crop", "shift", "flip")
+"""Batched augmentations by name: a random crop after 4 or, for digits, 2 pixels of padding; a random horizontal flip."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
 import torch
 
 from prunesearch.training.seeding import generator
 
-PADDING = 4
-"""Pixels of zeros around an image from which a crop of the old size is taken (He et al. 2016, section 4.2)."""
+MARGINS: Mapping[str, int] = MappingProxyType({"crop": 4, "shift": 2})
+"""Pixels of zeros around an image from which a crop of the old size is taken: `crop` as in He et al. 2016, section 4.2;
+`shift` for digits, which four pixels would push out of their frame."""
+
+
+def margin(kinds: Iterable[str]) -> int:
+    """Pixels of zeros around an image, 0 where none of the kinds crops."""
+    return max((MARGINS.get(kind, 0) for kind in kinds), default=0)
 
 
 class Crops:
@@ -16,7 +25,7 @@ class Crops:
     Args:
         count: examples of the epoch.
         size: height and width of an example, without padding.
-        kinds: `crop`, `flip` or both.
+        kinds: names of `AUGMENTATIONS`.
         seed: of the trial.
         epoch: whose draws these are.
         device: where the data lies.
@@ -26,7 +35,7 @@ class Crops:
         self, count: int, size: tuple[int, int], kinds: tuple[str, ...], seed: int, epoch: int, device: torch.device
     ) -> None:
         drawn, (height, width) = generator(seed, "augment", epoch), size
-        span = 2 * PADDING + 1 if "crop" in kinds else 1
+        span = 2 * margin(kinds) + 1
         down, right = (torch.randint(span, (count, 1), generator=drawn) for _ in range(2))
         flip = torch.randint(2 if "flip" in kinds else 1, (count, 1), generator=drawn)
         columns = torch.arange(width)
@@ -37,7 +46,7 @@ class Crops:
         """A batch of augmented images.
 
         Args:
-            padded: all images, (n, height + 2 p, width + 2 p, channels), p = PADDING with `crop`, else 0.
+            padded: all images, (n, height + 2 p, width + 2 p, channels), p their `margin`.
             index: which images, (b,).
             first: place of the batch's first example in the epoch.
 
@@ -49,15 +58,17 @@ class Crops:
 
 
 def pad(images: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
-    """(n, h, w, c) -> (n, h + 2 p, w + 2 p, c), zeros around, where `crop` is among the kinds."""
-    if "crop" not in kinds:
+    """(n, h, w, c) -> (n, h + 2 p, w + 2 p, c), zeros around, where p is the `margin` of the kinds."""
+    p = margin(kinds)
+    if not p:
         return images
     n, height, width, channels = images.shape
-    padded = images.new_zeros(n, height + 2 * PADDING, width + 2 * PADDING, channels)
-    padded[:, PADDING:-PADDING, PADDING:-PADDING] = images
+    padded = images.new_zeros(n, height + 2 * p, width + 2 * p, channels)
+    unpadded(padded, kinds).copy_(images)
     return padded
 
 
 def unpadded(padded: torch.Tensor, kinds: tuple[str, ...]) -> torch.Tensor:
     """The images within `pad(images, kinds)`, as a view."""
-    return padded[:, PADDING:-PADDING, PADDING:-PADDING] if "crop" in kinds else padded
+    p = margin(kinds)
+    return padded[:, p:-p, p:-p] if p else padded

@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from prunesearch.errors import TaskError
-from prunesearch.training.augment import PADDING
+from prunesearch.training.augment import margin
 from prunesearch.training.data import Batches, Handling, Resident, Streamed, examples
 from prunesearch.training.seeding import seed_everything, seed_of
 
@@ -89,24 +89,27 @@ def test_batches_have_the_networks_memory_format(channels_last: bool) -> None:
             assert all(x.is_contiguous(memory_format=wanted) and x.shape[1:] == (3, 6, 5) for x, _ in batches)
 
 
-def views(image: torch.Tensor, crop: bool, flip: bool) -> list[torch.Tensor]:
+def views(image: torch.Tensor, padding: int, flip: bool) -> list[torch.Tensor]:
     """All images that the augmentation may make of one, by torchvision's functions."""
-    padded = functional.pad(image, [PADDING] * 4) if crop else image
-    span = range(2 * PADDING + 1 if crop else 1)
+    padded = functional.pad(image, [padding] * 4) if padding else image
+    span = range(2 * padding + 1)
     cut = [functional.crop(padded, top, left, 6, 5) for top in span for left in span]
     return cut + ([functional.horizontal_flip(c) for c in cut] if flip else [])
 
 
-@pytest.mark.parametrize("kinds", [("crop",), ("flip",), ("crop", "flip")])
-def test_augmented_images_are_among_torchvisions_crops_and_flips(kinds: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "padding"), [(("crop",), 4), (("flip",), 0), (("crop", "flip"), 4), (("shift",), 2), (("shift", "flip"), 2)]
+)
+def test_augmented_images_are_among_torchvisions_crops_and_flips(kinds: tuple[str, ...], padding: int) -> None:
     x, y = joined(resident(augment=kinds).shuffled(0, 0))
     places = []
     for image, label in zip((x * 255).round().to(torch.uint8), y, strict=True):
-        possible = views(PIXELS[label], "crop" in kinds, "flip" in kinds)
+        possible = views(PIXELS[label], padding, "flip" in kinds)
         hits = [i for i, view in enumerate(possible) if torch.equal(image, view)]
         assert hits
         places.append(hits[0])
     assert len(set(places)) > 1
+    assert margin(kinds) == padding
 
 
 def test_augmentation_follows_seed_and_epoch_and_leaves_evaluation_alone() -> None:
