@@ -20,6 +20,7 @@ from typing import Any
 from benchmarks.machine import in_words
 from benchmarks.proof.pictures import PICTURES, WIDTH
 from benchmarks.proof.searches import Where, commit
+from benchmarks.proof.words import load_words
 from benchmarks.record import Record, Run
 from benchmarks.scenarios import ROOT
 from prunesearch.report.curves import Drawing, curve_figure
@@ -165,6 +166,6 @@ def origin(run: Run) -> str:
     seeds = f"seeds {run['seeds'][0]} to {run['seeds'][-1]}"
     return (
         f"`{run['command']}`: {seeds}, {run['wall'] / MINUTE:.0f} minutes on the clock and "
-        f"{run['processor'] / MINUTE:.0f} of processor time, two workers on a machine shared with other work (load "
-        f"{run['load']}: minutes are upper bounds); {run['date']}, commit {run['commit']}. {in_words(run['machine'])}."
+        f"{run['processor'] / MINUTE:.0f} of processor time, two workers, {load_words([run])}; {run['date']}, "
+        f"commit {run['commit']}. {in_words(run['machine'])}."
     )

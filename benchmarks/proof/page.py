@@ -2,6 +2,8 @@
 
     python -m benchmarks results_page
 
+It also renews the README's table of times, from `benchmarks.brief`.
+
 A row of the page is a module of this package that offers `section() -> str`, Markdown from its JSON and empty while there is
 none, `summary() -> list[Summary]`, and, where it has any, `pictures() -> None`, which draws them anew; it is listed in
 `MODULES`. Sections draw nothing, so that a test can compare the page with what is on record.
@@ -15,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
 
+from benchmarks.brief import speed
 from benchmarks.scenarios import ROOT
 from prunesearch.schedules.markdown import table, with_block
 
@@ -81,6 +84,7 @@ def main() -> None:
     """Renew both pages and all pictures."""
     modules = [importlib.import_module(f"benchmarks.proof.{name}") for name in MODULES]
     build(modules)
+    README.write_text(with_block(README.read_text(encoding="utf-8"), "speed", speed()), encoding="utf-8")
     for module in modules:
         getattr(module, "pictures", _none)()
 

@@ -23,7 +23,6 @@ from prunesearch.schedules.markdown import table
 
 NAME = "proof_strategies"
 RATIOS = "0.05,0.1,0.15,0.2,0.25,0.3,0.35,0.4,0.45,0.5,0.55,0.6,0.65,0.7,0.75,0.8,0.85,0.9,0.95,0.97"
-SEVEN = "0.2,0.4,0.6,0.7,0.8,0.9,0.95"
 FEW = "0.5,0.8,0.9"
 STRATEGIES = ("one-cut-new-values", "one-cut-initial-values", "five-cuts-values-kept")
 """Policy files in `policies/`, and lines of `prunesearch curve`."""
@@ -41,7 +40,7 @@ _NARROW = "benchmarks/proof/recipes.py:narrow_"
 CURVES = (
     _asked("moons", "moons-mlp", "Two half moons, 2-30-2", epochs=60),
     _asked("circles", "circles-mlp", "Two circles, 2-20-18-16-14-2", epochs=60),
-    _asked("iris", "iris-mlp", "Iris, 4-32-16-3", epochs=80, levels=SEVEN),
+    _asked("iris", "iris-mlp", "Iris, 4-32-16-3", epochs=80),
     _asked("mnist", f"{_NARROW}mnist", "MNIST, 784-140-130-120-110-10", epochs=10, seeds=3, levels=FEW),
     _asked("fashion", f"{_NARROW}fashion", "Fashion-MNIST, 784-140-130-120-110-10", epochs=10, seeds=3, levels=FEW),
 )

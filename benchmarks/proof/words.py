@@ -7,7 +7,7 @@ from statistics import fmean, stdev
 
 from benchmarks.machine import in_words
 from benchmarks.proof.repeats import SEEDS
-from benchmarks.record import Run
+from benchmarks.record import Run, digits
 from prunesearch.report.words import duration, number
 
 MIB = 2**20
@@ -27,14 +27,21 @@ def search_words(run: Run) -> str:
 
 def origin(runs: Sequence[Run]) -> str:
     """Command, dates, load, commits and machine of all runs of a section."""
-    loads, dates = [r["load"] for r in runs], sorted(r["date"] for r in runs)
-    about = runs[-1]["machine"]
+    dates, about = sorted(r["date"] for r in runs), runs[-1]["machine"]
     commits = ", ".join(sorted({r["commit"] for r in runs}))
     return (
-        f"*{dates[0]} to {dates[-1]}, on a machine shared with other work (load {min(loads)} to {max(loads)} on "
-        f"{about['cores']} cores: minutes are upper bounds); seeds of repetitions {', '.join(map(str, SEEDS))}; "
+        f"*{dates[0]} to {dates[-1]}, {load_words(runs)}; seeds of repetitions {', '.join(map(str, SEEDS))}; "
         f"commits {commits}. {in_words(about)}.*"
     )
+
+
+def load_words(runs: Sequence[Run]) -> str:
+    """The load under which runs were made, and what follows from it for their minutes."""
+    low, high = (digits(f(float(r["load"]) for r in runs)) for f in (min, max))
+    loads, cores = low if low == high else f"{low} to {high}", int(runs[-1]["machine"]["cores"])
+    if float(high) > cores + 1:
+        return f"on a machine shared with other work (load {loads} on {cores} cores: minutes are upper bounds)"
+    return f"load {loads} on {cores} cores"
 
 
 def spread(runs: Sequence[Run], measure: str = "test_accuracy", *, error: bool = False) -> str:
@@ -49,6 +56,12 @@ def spread(runs: Sequence[Run], measure: str = "test_accuracy", *, error: bool =
     if not values:
         return "-"
     return f"{fmean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+
+
+def ratio_of(runs: Sequence[Run]) -> str:
+    """The latency over the dense network's, mean and standard deviation over seeds: `0.815 ± 0.012`."""
+    values = [float(r["latency_ratio"]) for r in runs]
+    return f"{fmean(values):.3f}" + (f" ± {stdev(values):.3f}" if len(values) > 1 else "")
 
 
 def mean_of(runs: Sequence[Run], measure: str = "test_accuracy") -> float:

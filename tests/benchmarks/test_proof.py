@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 import prunesearch as ps
+from benchmarks.brief import speed
 from benchmarks.proof import budgets, cnn84, field
 from benchmarks.proof.page import MODULES, PAGE, README, Summary, build, joined
 from benchmarks.proof.repeats import DENSE, SEEDS, repeat, repeats_of
@@ -22,6 +23,7 @@ from benchmarks.record import Record
 from prunesearch.errors import UsageError
 from prunesearch.models import mlp
 from prunesearch.policy import Policy
+from prunesearch.schedules.markdown import with_block
 from prunesearch.spec import StudySpec
 
 
@@ -161,3 +163,8 @@ def test_the_page_is_made_of_what_is_on_record(tmp_path: Path) -> None:
     build([import_module(f"benchmarks.proof.{name}") for name in MODULES], *copies)
     for path, copy in zip((PAGE, README), copies, strict=True):
         assert copy.read_text(encoding="utf-8") == path.read_text(encoding="utf-8"), "python -m benchmarks results_page"
+
+
+def test_the_times_in_the_readme_are_those_on_record() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert with_block(text, "speed", speed()) == text, "python -m benchmarks results_page"

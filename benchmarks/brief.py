@@ -1,0 +1,74 @@
+"""The README's words on speed, from what `peers` and `growth` have on record; measures nothing.
+
+`python -m benchmarks results_page` puts them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from types import MappingProxyType
+
+from benchmarks.machine import in_words
+from benchmarks.proof.searches import stored
+from benchmarks.proof.words import MIB, load_words
+from benchmarks.record import Run, digits
+from benchmarks.scenarios import SCENARIOS
+from prunesearch.report.words import number, times
+from prunesearch.schedules.markdown import table
+
+OURS = "prunesearch"
+WHO: Mapping[str, str] = MappingProxyType(
+    {
+        "tutorial": "tutorials' page",
+        "tutorial2": "the same, `n_jobs=2`",
+        "expert": "expert's script",
+        OURS: "**prunesearch**",
+        "fast": "**`--numerics fast`**",
+    }
+)
+"""Contestant -> what the README calls it, in the order of its columns."""
+
+
+def speed() -> str:
+    """A table of who takes how long, and one sentence on memory; empty while nothing was measured."""
+    runs = [run for run in stored("peers") if run["contestant"] in WHO]
+    names = [name for name in SCENARIOS if any(_of(runs, name, OURS))]
+    if not names:
+        return ""
+    head = ["24 policies on", *WHO.values()]
+    rows = [[SCENARIOS[name].about.partition(",")[0], *(_seconds(runs, name, who) for who in WHO)] for name in names]
+    return "\n\n".join([table(head, rows), *filter(None, (_origin(runs), _growth(stored("growth"))))])
+
+
+def _of(runs: Sequence[Run], scenario: str, who: str) -> list[float]:
+    return [float(r["seconds"]) for r in runs if (r["scenario"], r["contestant"]) == (scenario, who)]
+
+
+def _seconds(runs: Sequence[Run], scenario: str, who: str) -> str:
+    """`1,420 s (15.7x)`: the median, and how many times as long as prunesearch's."""
+    found, ours = _of(runs, scenario, who), _of(runs, scenario, OURS)
+    if not found:
+        return "-"
+    took = f"{number(round(median(found)))} s"
+    return took if who == OURS else f"{took} ({times(median(found) / median(ours))})"
+
+
+def _origin(runs: Sequence[Run]) -> str:
+    counts = {sum(r["scenario"] == s and r["contestant"] == OURS for r in runs) for s in {r["scenario"] for r in runs}}
+    low, high = min(counts), max(counts)
+    repeats = "one run each" if high == 1 else f"medians of {high if low == high else f'{low} to {high}'} runs"
+    dates, about = sorted(r["date"] for r in runs), in_words(runs[-1]["machine"])
+    return f"*`python -m benchmarks peers`, {repeats}, in turn; {dates[0]} to {dates[-1]}, {load_words(runs)}. {about}.*"
+
+
+def _growth(runs: Sequence[Run]) -> str:
+    if not runs:
+        return ""
+    most = max(runs, key=lambda r: int(r["trials"]))
+    shared = 1 - most["trained"] / most["asked"]
+    return (
+        f"An adaptive search of {most['trials']} trials on LeNet-300-100 takes {digits(most['seconds'] / most['trials'])} s per "
+        f"trial, {shared:.0%} of all epochs shared; driver and two workers hold {number(round(most['peak'] / MIB))} MiB together "
+        f"at most, the store {number(round(most['store'] / MIB))} MiB (`python -m benchmarks growth`)."
+    )
