@@ -79,5 +79,10 @@ def _scatter(dots: Dots) -> Scatter:
     look = LOOKS[dots.look]
     bars = {"type": "data", "array": spread, "visible": any(spread), "thickness": 1.2}
     line = {"color": look["marker"]["color"], "width": 1.5, **look.get("line", {})}
-    texts = {"text": list(dots.texts), "textposition": "bottom right"} if dots.texts else {}
+    texts = {"text": list(dots.texts), "textposition": _beside(xs)} if dots.texts else {}
     return Scatter(name=dots.name, x=xs, y=ys, error_y=bars, mode=look["mode"], marker=look["marker"], line=line, **texts)
+
+
+def _beside(xs: Sequence[float]) -> list[str]:
+    """Where words stand: away from a curve that climbs from left to right, and within the picture."""
+    return ["top right" if x == min(xs) else "top left" for x in xs]
