@@ -52,7 +52,11 @@ def section() -> str:
         "thread, interleaved with the dense network, mean and deviation over three seeds; single weights that are gone do not "
         "make it faster. The spread is the interquartile range over the rounds of one measurement, mean of the seeds."
     )
-    front = f"The whole front of the search (validation chose; one seed):\n\n{_front(search)}"
+    front = (
+        "The whole front of the search (validation chose; one seed). Latency was its third objective, measured before a fault "
+        "in the cut's memory format was mended, so it is left out here; the repetitions above were made after that.\n\n"
+        + _front(search)
+    )
     parts = [text, table(head, [dense, *rows]), shown("cnn84", TITLE), search_words(search), front, origin(runs)]
     return "\n\n".join(parts)
 
@@ -69,11 +73,11 @@ def _front(search: Run) -> str:
     by_number = {t["trial"]: t for t in search["trials"]}
     rows = [by_number[n] for n in search["front"]]
     return table(
-        ["trial", "parameters", "validation, %", "test, %", "latency / dense", "policy"],
+        ["trial", "parameters", "validation, %", "test, %", "policy"],
         [
             [
                 str(t["trial"]), f"{t['params']:,}", f"{100 * t['accuracy']:.2f}", f"{100 * t['test_accuracy']:.2f}",
-                f"{t['latency_ratio']:.2f}", policy_words(Policy.parse(t["policy"])),
+                policy_words(Policy.parse(t["policy"])),
             ]
             for t in rows
         ],
