@@ -116,8 +116,8 @@ def section() -> str:
         "## The field: LeNet on MNIST\n\nTest error in percent, mean and deviation over three fresh seeds. Compression counts "
         "what has to be stored: dense parameters, biases included, over non-zero weights plus all biases. *Random* is the "
         "searched policy with random scores, *uniform magnitude* the same share of every layer in one cut at half of the epochs, "
-        "*from scratch* the searched layers' sparsities with random masks, trained from the start. All remove as many weights; units "
-        "that are dead then go too, so controls may end smaller."
+        "*from scratch* the searched layers' sparsities with random masks, trained from the start. All remove as many "
+        "weights; units that are dead then go too, so controls may end smaller."
     )
     return "\n\n".join([text, *parts])
 
