@@ -17,6 +17,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "peers": ("benchmarks.race", "24 policies: a tutorial's page, an expert's script, prunesearch"),
         "scaling": ("benchmarks.scaling", "one worker against two, and how far from the bound"),
         "breakdown": ("benchmarks.breakdown", "where the time of a search goes, and how fast training runs"),
+        "steps": ("benchmarks.steps", "what a training step consists of, exact and fast"),
         "growth": ("benchmarks.growth", "8 to 216 trials: seconds per trial, epochs shared, memory, store"),
         "adaptive": ("benchmarks.adaptive", "searches of equal length: hypervolume against an expert's"),
         "costs": ("benchmarks.costs", "what masks and selection cost a training step"),
