@@ -198,6 +198,7 @@ def summary() -> list[Summary]:
             found = repeats_of(runs, f"mnist-{name}", _label(factor))
             if found:
                 told = f"{spread(found, error=True)} % error at {times(net.params / mean_of(found, 'params'))}"
+                told += " (training images shifted, see there)" if net.recipe else ""
                 command = f"`prunesearch search {_study(name)}`"
                 what = f"{net.title}, {factor}x fewer parameters"
                 rows.append(Summary(source, what, f"{error:.2f} % error", searched=told, command=command))
