@@ -45,7 +45,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"lr_schedule": lambda s: s}, "lr_schedule: must be one of constant"),
     ({"direction": "up"}, "direction: must be 'maximize' or 'minimize', got 'up'"),
     ({"augment": ("flop",)}, "augment: 'flop' is unknown; did you mean 'flip'"),
-    ({"augment": "flip"}, "augment: must be a function or a tuple of crop, flip, got str 'flip'"),
+    ({"augment": "flip"}, "augment: must be a function or a tuple of crop, shift, flip, got str 'flip'"),
     ({"epochs": -1}, "epochs: must be at least 0, got -1"),
     ({"epochs": 2.5}, "epochs: must be a whole number, got float 2.5"),
     ({"batch_size": 0}, "batch_size: must be at least 1, got 0"),
