@@ -35,7 +35,7 @@ class Net:
         params: of the dense network.
         published: compression -> (source, test error in percent).
         lowest: test accuracy at the lower edge of the picture, in percent.
-        recipe: what of the training is not as in the paper, dense network and controls included; one sentence.
+        recipe: what of the training is not as in the paper, dense network and controls included.
     """
 
     title: str
@@ -61,7 +61,8 @@ NETS: Mapping[str, Net] = MappingProxyType(
             431_080,
             {12: ("Han et al. 2015", 0.77)},
             lowest=98.0,
-            recipe="Training images are shifted by up to two pixels, for the dense network and the controls too.",
+            recipe="Training images are shifted by up to two pixels, for the dense network and the controls too: the best on "
+            "validation of four recipes, tried once each with seed 1, whose test accuracies were seen as well.",
         ),
     }
 )
