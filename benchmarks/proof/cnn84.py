@@ -54,7 +54,7 @@ def section() -> str:
     )
     front = (
         "The whole front of the search (validation chose; one seed). Latency was its third objective, measured before a fault "
-        "in the cut's memory format was mended, so it is left out here; the repetitions above were made after that.\n\n"
+        "in the cut's memory format was mended, so it is left out here; the filters' repetitions above were made after that.\n\n"
         + _front(search)
     )
     parts = [text, table(head, [dense, *rows]), shown("cnn84", TITLE), search_words(search), front, origin(runs)]
