@@ -186,7 +186,7 @@ def _ready_line(spec: StudySpec) -> StudyLine:
 
 
 def _stored_line(store: Store, name: str, spec: Any, active: str) -> StudyLine:
-    done = sum(count for state, count in store.counts(name).items() if state not in ("running", "lost"))
+    done = store.ended(name)
     return StudyLine(name, "stored", spec.get("task", ""), done, spec.get("trials", 0), active, spec.get("description", ""))
 
 

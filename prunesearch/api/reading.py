@@ -180,7 +180,7 @@ def _status(store: Store, study: StudyRecord, front: Front) -> Status:
         study=study.name,
         task=str(study.spec["task"]),
         total=int(study.spec["trials"]),
-        finished=sum(count for state, count in states.items() if state not in ("running", "lost")),
+        finished=store.ended(study.name),
         states={k: v for k, v in {**states, "running": len(running), "unfinished": len(unfinished)}.items() if v},
         epochs_asked=sum(t.policy.epochs for t in ended) + len(dense),
         epochs_trained=sum(t.epochs_trained for t in ended) + sum(not row.shared for row in dense),

@@ -34,11 +34,11 @@ from prunesearch.search.outcome import SearchOutcome, Stopwatch, nothing_feasibl
 from prunesearch.search.owners import owner_name
 from prunesearch.search.performer import Performer
 from prunesearch.search.planner import Planner, ahead_jobs
-from prunesearch.search.recorder import ENDED, Recorder, Study, deliver
+from prunesearch.search.recorder import Recorder, Study, deliver
 from prunesearch.search.sampler import WARNINGS
 from prunesearch.search.signals import Interrupted, StopFlag
 from prunesearch.spec import StudySpec
-from prunesearch.store import Store
+from prunesearch.store import ENDED, Store
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
 
 _GLANCE = 5.0  # seconds after which a waiting driver looks at its deadline
@@ -179,12 +179,11 @@ class _Search:
 
     def _greet(self, opened: Opened) -> None:
         spec, info = opened.spec, opened.info
-        counts = self._store.counts(spec.name)
         self._emit(
             events.SearchStarted(
                 study=spec.name,
                 total=spec.trials,
-                done=sum(counts.get(state, 0) for state in ENDED),
+                done=self._store.ended(spec.name),
                 resumed=opened.resumed,
                 slots=self._engine.slots,
                 objectives={**directions_of(spec.objectives, info.direction)},

@@ -56,12 +56,13 @@ class Growing:
         self._rows[row.trial] = row
 
     def change(self) -> Change | None:
-        """The front, if it is another than before."""
+        """The front, if it is another than the one settled last."""
         front = self.front()
-        if front.trials == self._members:
-            return None
-        self._members = front.trials
-        return Change(front.trials, front.hypervolume())
+        return None if front.trials == self._members else Change(front.trials, front.hypervolume())
+
+    def settle(self, change: Change) -> None:
+        """The change is in the store."""
+        self._members = change.members
 
     def front(self) -> Front:
         """The front now."""
@@ -70,7 +71,7 @@ class Growing:
 
     @property
     def members(self) -> tuple[int, ...]:
-        """Its trials, in increasing order, as of the last `change`."""
+        """Its trials, in increasing order, as settled last."""
         return self._members
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from prunesearch.search.memory import Memory
 from prunesearch.search.owners import Life, life_of
-from prunesearch.store import Store, Ticket, TrialRecord
+from prunesearch.store import ENDED, Store, Ticket, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def _findings(
     return Findings(
         tickets=tickets,
         started=frozenset(n for n, r in records.items() if r.state == "running"),
-        finished=frozenset(n for n, r in records.items() if r.state not in ("running", "lost")),
+        finished=frozenset(n for n, r in records.items() if r.state in ENDED),
         asked=asked,
         failed=memory.failed(),
         quiet=quiet,

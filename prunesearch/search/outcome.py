@@ -11,7 +11,7 @@ from time import perf_counter
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PrunesearchError
 from prunesearch.front import Front
 from prunesearch.results import DenseReference, Timings
-from prunesearch.store import TrialRecord
+from prunesearch.store import ENDED, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def nothing_feasible(study: str, records: Sequence[TrialRecord]) -> PrunesearchE
     Trials that measured something and broke a constraint or guard make it an InfeasibleError, else nothing ever ran:
     an EnvironmentFailure.
     """
-    ended = [r for r in records if r.state in ("complete", "infeasible", "failed", "stopped")]
+    ended = [r for r in records if r.state in ENDED]
     if not ended or any(r.feasible for r in ended):
         return None
     measured = [r for r in ended if r.state != "failed"]

@@ -11,7 +11,7 @@ from prunesearch.policy import Policy
 from prunesearch.results import DenseReference, Result
 from prunesearch.search import events
 from prunesearch.search.events import Listener
-from prunesearch.search.fronts import Growing, Keep, prune_folders
+from prunesearch.search.fronts import Change, Growing, Keep, prune_folders
 from prunesearch.search.judge import Verdict, judge
 from prunesearch.search.memory import Memory
 from prunesearch.search.outbox import Letter, Outbox
@@ -19,9 +19,7 @@ from prunesearch.search.outcome import Stopwatch
 from prunesearch.search.planner import Latencies, Planner
 from prunesearch.search.sampler import make_sampler, sampler_seed
 from prunesearch.spec import StudySpec
-from prunesearch.store import Store, TrialRecord
-
-ENDED = ("complete", "infeasible", "failed", "stopped")
+from prunesearch.store import ENDED, Store, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -83,11 +81,11 @@ class Recorder:
         return self._growing
 
     def load(self, records: Iterable[TrialRecord]) -> None:
-        """Take note of what is in the store, in the order in which it was measured."""
+        """Take note of all that is in the store, in the order in which it was measured."""
         ended = [r for r in records if r.state in ENDED]
         for record in sorted(ended, key=lambda r: (r.finished_at or "", r.number)):
             self.latencies = self.latencies.learn(record.signature, record.measures)
-        self._ended |= {r.number for r in ended}
+        self._ended = {r.number for r in ended}
         self._growing.add(ended)
 
     def record(self, number: int, ticket: int, policy: Policy, result: Result) -> None:
@@ -158,21 +156,24 @@ class Recorder:
     def refresh(self, after: int) -> None:
         """See what is new in the store, other drivers' trials included, and record the front if it has changed."""
         with self._study.watch.timing("store"):
-            self._study.outbox.patiently(self._load_new)
-            change = self._growing.change()
-            if change is not None:
-                record = self._study.store.record_front
-                self._study.outbox.patiently(lambda: record(self._study.name, after, change.members, change.hypervolume))
+            change = self._study.outbox.patiently(lambda: self._record_front(after))
         if change is not None:
             self._study.emit(events.FrontChanged(after, change.members, change.hypervolume))
         if self._folder is not None:
             prune_folders(self._folder, self._mine, self._growing.members)
 
-    def _load_new(self) -> None:
+    def _record_front(self, after: int) -> Change | None:
+        """Record the front of all results, if it has changed; looked at again where another driver was quicker."""
         store, name = self._study.store, self._study.name
-        counts = store.counts(name)
-        if sum(counts.get(state, 0) for state in ENDED) != len(self._ended):
-            self.load(store.trials(name, *ENDED))
+        while True:
+            if store.ended(name) != self.done:
+                self.load(store.trials(name, *ENDED))
+            change = self._growing.change()
+            if change is None:
+                return None
+            if store.record_front(name, after, change.members, change.hypervolume, of=self.done):
+                self._growing.settle(change)
+                return change
 
 
 def deliver(store: Store, letter: Letter) -> bool:

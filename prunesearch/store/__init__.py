@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunesearch.store.database import Store
-from prunesearch.store.records import ExactRecord, FrontRecord, StudyRecord, Ticket, TrialRecord
+from prunesearch.store.records import ENDED, ExactRecord, FrontRecord, StudyRecord, Ticket, TrialRecord
 from prunesearch.store.schema import SCHEMA_VERSION
 
-__all__ = ["SCHEMA_VERSION", "ExactRecord", "FrontRecord", "Store", "StudyRecord", "Ticket", "TrialRecord"]
+__all__ = ["ENDED", "SCHEMA_VERSION", "ExactRecord", "FrontRecord", "Store", "StudyRecord", "Ticket", "TrialRecord"]

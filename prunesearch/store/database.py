@@ -107,6 +107,11 @@ class Store:
         with reading(self._engine) as connection:
             return studies.counts(connection, studies.id_of(connection, study))
 
+    def ended(self, study: str) -> int:
+        """How many trials have a result."""
+        with reading(self._engine) as connection:
+            return studies.ended(connection, studies.id_of(connection, study))
+
     def take_ticket(self, study: str, total: int, owner: str) -> Ticket | None:
         """A ticket that was given back, else a new one, else None once `total` were handed out."""
         with writing(self._engine) as connection:
@@ -198,10 +203,25 @@ class Store:
         with reading(self._engine) as connection:
             return exact.everything(connection, studies.id_of(connection, study))
 
-    def record_front(self, study: str, after_trial: int, members: Sequence[int], hypervolume: float | None) -> None:
-        """Store the front (trial numbers) as it is after a trial."""
+    def record_front(self, study: str, after: int, members: Sequence[int], hypervolume: float | None, *, of: int) -> bool:
+        """Store the front (trial numbers) as it is after a trial.
+
+        Args:
+            study: the study.
+            after: the trial.
+            members: trials on the front.
+            hypervolume: of the front; None where it has none.
+            of: how many trials with a result were looked at.
+
+        Returns:
+            False, and nothing is written, where another driver has added a result since: the last front told is that of all.
+        """
         with writing(self._engine) as connection:
-            studies.record_front(connection, studies.id_of(connection, study, lock=True), after_trial, members, hypervolume)
+            found = studies.id_of(connection, study, lock=True)
+            current = studies.ended(connection, found) == of
+            if current:
+                studies.record_front(connection, found, after, members, hypervolume)
+            return current
 
     def front_history(self, study: str) -> list[FrontRecord]:
         """The fronts of a study, in the order in which they were recorded."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal, get_args
 
 from prunesearch.policy import Policy
-from prunesearch.results import DenseReference, EpochRow, LayerRow, Measures, Result, TaskInfo, Timings
+from prunesearch.results import DenseReference, EpochRow, LayerRow, Measures, Result, State, TaskInfo, Timings
 
 TrialState = Literal["running", "complete", "infeasible", "failed", "stopped", "lost"]
+
+ENDED: Final[tuple[State, ...]] = get_args(State)
+"""States of a trial that has a result."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ class TrialRecord:
     @property
     def result(self) -> Result | None:
         """The result that was recorded, None while there is none (running or lost)."""
-        if self.state in ("running", "lost"):
+        if self.state not in ENDED:
             return None
         return Result(
             state=self.state,  # type: ignore[arg-type]

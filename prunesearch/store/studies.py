@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 import prunesearch.store.rows as rows
 from prunesearch.errors import StudyError, did_you_mean
 from prunesearch.results import DenseReference, TaskInfo
-from prunesearch.store.records import FrontRecord, StudyRecord
+from prunesearch.store.records import ENDED, FrontRecord, StudyRecord
 from prunesearch.store.schema import fronts, studies, trials
 
 
@@ -95,6 +95,11 @@ def counts(connection: Connection, study: int) -> dict[str, int]:
     """Trials by state; states without trials are left out."""
     query = select(trials.c.state, func.count().label("trials")).where(trials.c.study_id == study).group_by(trials.c.state)
     return {row.state: row.trials for row in connection.execute(query)}
+
+
+def ended(connection: Connection, study: int) -> int:
+    """How many trials have a result."""
+    return sum(number for state, number in counts(connection, study).items() if state in ENDED)
 
 
 def record_front(connection: Connection, study: int, after_trial: int, members: Sequence[int], hypervolume: float | None) -> None:

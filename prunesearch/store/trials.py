@@ -13,7 +13,7 @@ import prunesearch.store.tickets as tickets
 from prunesearch.errors import StoreError, TrialError
 from prunesearch.policy import Policy
 from prunesearch.results import EpochRow, LayerRow, Result
-from prunesearch.store.records import Ticket, TrialRecord
+from prunesearch.store.records import ENDED, Ticket, TrialRecord
 from prunesearch.store.schema import epochs, layers, trials
 from prunesearch.store.schema import tickets as ticket_table
 
@@ -28,7 +28,7 @@ def start(connection: Connection, study: int, number: int, ticket: Ticket | None
         StoreError: the trial has a result already.
     """
     old = _state(connection, study, number)
-    if old not in (None, "running", "lost"):
+    if old in ENDED:
         raise StoreError(f"trial {number} has a result already ({old})", "this is a bug: please report it")
     connection.execute(delete(trials).where(trials.c.study_id == study, trials.c.number == number))
     values = {"study_id": study, "number": number, "ticket_id": ticket.id if ticket else None, "digest": digest, "seed": seed}

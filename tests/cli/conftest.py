@@ -65,7 +65,7 @@ def fill(url: str, name: str = "small") -> None:
                 device="cpu, 1 thread",
             )
             _record(store, name, number, result, feasible)
-        store.record_front(name, 3, [0, 1, 2], 0.5)
+        store.record_front(name, 3, [0, 1, 2], 0.5, of=store.ended(name))
         _record(store, name, len(TRIALS), Result("failed", None, reason="loss is not a number", trace="Traceback: boom"), False)
 
 

@@ -336,6 +336,23 @@ def test_several_drivers_share_a_study_and_never_run_more_than_its_trials(bench:
     assert bench.store.front_history("s")[-1].members == front.trials
 
 
+def test_a_front_is_never_told_without_what_another_driver_has_added(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, begun = Store.record_front, []
+
+    def late(self: Store, study: str, *given: Any, **named: Any) -> bool:
+        if not begun:
+            begun.append(study)
+            bench.search(spec(trials=20))
+        return real(self, study, *given, **named)
+
+    monkeypatch.setattr(Store, "record_front", late)
+    bench.search(spec(trials=4))
+    records = bench.store.trials("s")
+    assert len(records) == 20
+    front = Front.of([row_of(r) for r in records if r.feasible], directions_of(("accuracy", "params", "latency_ms")))
+    assert bench.store.front_history("s")[-1].members == front.trials
+
+
 def test_a_dead_database_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = Store.record_result, Counter[str]()
 

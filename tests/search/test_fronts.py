@@ -36,7 +36,10 @@ def test_every_change_is_seen_and_nothing_else(points: list[tuple[int, int]]) ->
         assert (change.members if change else before) == members
         assert (change is None) == (members == before)
         before = members
-        assert front.change() is None
+        if change is not None:
+            assert front.change() == change  # until it is in the store
+            front.settle(change)
+        assert front.change() is None and front.members == members
 
 
 def test_what_was_recorded_before_is_no_change() -> None:

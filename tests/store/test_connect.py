@@ -211,7 +211,7 @@ def test_a_relative_file_lies_in_the_current_folder(tmp_path: Path, monkeypatch:
 def test_opening_for_reading_loads_neither_torch_nor_optuna(sqlite_url: str, parts: Any) -> None:
     with Store.open(sqlite_url, write=True) as store:
         parts.fill(store)
-        store.record_front("s", 1, [0, 1], 0.5)
+        store.record_front("s", 1, [0, 1], 0.5, of=store.ended("s"))
     code = f"""
 import sys
 from prunesearch.store import Store

@@ -28,7 +28,7 @@ def filled(store: Store, url: str, parts: Any, storages: Storages) -> Store:
     """A store with one study in both kinds of tables, and one more before it, so that numbers differ."""
     parts.fill(store, "before")
     parts.fill(store, "s")
-    store.record_front("s", 1, [0, 1], 0.5)
+    store.record_front("s", 1, [0, 1], 0.5, of=store.ended("s"))
     running = store.take_ticket("s", 10, "me")
     store.start_trial("s", 2, running, parts.policy(), "d", 0)
     study = optuna.create_study(study_name="s", storage=storages(url), directions=["maximize", "minimize"])

@@ -170,10 +170,18 @@ def test_a_stored_policy_of_an_unloaded_plug_in_can_be_read(store: Store, parts:
 
 def test_fronts_are_kept_in_the_order_of_their_changes(store: Store, parts: Any) -> None:
     parts.fill(store, figures=())
-    store.record_front("s", 3, [3], 0.1)
-    store.record_front("s", 1, [1, 3], 0.2)
-    store.record_front("s", 1, [1, 2, 3], None)
+    store.record_front("s", 3, [3], 0.1, of=store.ended("s"))
+    store.record_front("s", 1, [1, 3], 0.2, of=store.ended("s"))
+    store.record_front("s", 1, [1, 2, 3], None, of=store.ended("s"))
     assert [(f.after_trial, f.members, f.hypervolume) for f in store.front_history("s")] == [(3, (3,), 0.1), (1, (1, 2, 3), None)]
+
+
+def test_a_front_of_fewer_trials_than_there_are_is_not_recorded(store: Store, parts: Any) -> None:
+    parts.fill(store)
+    known = store.ended("s")
+    parts.run(store, "s", parts.result(0.95, 20))
+    assert not store.record_front("s", 0, [0], 0.5, of=known) and store.front_history("s") == []
+    assert store.record_front("s", 0, [0], 0.5, of=known + 1) and len(store.front_history("s")) == 1
 
 
 def test_the_front_of_a_study(store: Store, parts: Any) -> None:
@@ -187,7 +195,7 @@ def test_the_front_of_a_study(store: Store, parts: Any) -> None:
 
 def test_a_recorded_hypervolume_is_used_only_for_the_same_front(store: Store, parts: Any) -> None:
     parts.fill(store)
-    store.record_front("s", 1, [1, 0], 0.75)
+    store.record_front("s", 1, [1, 0], 0.75, of=store.ended("s"))
     assert store.front("s").to_dict()["hypervolume"] == 0.75
     parts.run(store, "s", parts.result(0.95, 20))
     assert store.front("s").recorded is None
@@ -205,7 +213,7 @@ def test_the_database_itself_refuses_orphans_and_doubles(store: Store, url: str,
 
 def test_removing_a_study_leaves_nothing_of_it(store: Store, parts: Any) -> None:
     parts.fill(store)
-    store.record_front("s", 0, [0], 0.5)
+    store.record_front("s", 0, [0], 0.5, of=store.ended("s"))
     with store._engine.begin() as connection:
         connection.execute(text("DELETE FROM prunesearch_studies"))
         for table in inspect(connection).get_table_names():
