@@ -24,8 +24,8 @@ from prunesearch.store import Store
 
 def dense_reference(
     spec: StudySpec, store: Store, engine: Engine, epochs: int, flag: StopFlag, emit: Listener, ahead: Sequence[Job] = ()
-) -> tuple[DenseReference, float]:
-    """The dense reference of a study, from the store or measured now, and the seconds that measuring took.
+) -> DenseReference:
+    """The dense reference of a study, from the store or measured now.
 
     Args:
         spec: the study.
@@ -44,7 +44,7 @@ def dense_reference(
     known = store.study(spec.name)
     if known.dense is not None:
         emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
-        return known.dense, 0.0
+        return known.dense
     emit(events.DenseStarted())
     began = perf_counter()
     dense = _reference(_measured(spec, engine, epochs, flag, ahead), spec)
@@ -52,10 +52,10 @@ def dense_reference(
     known = store.study(spec.name)
     if known.dense is not None:  # another driver was faster, and all latencies refer to one dense network
         emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
-        return known.dense, seconds
+        return known.dense
     store.set_dense(spec.name, dense, seconds)
     emit(events.DenseDone(dense, measured=True, seconds=seconds))
-    return dense, seconds
+    return dense
 
 
 def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahead: Sequence[Job]) -> Result:

@@ -30,7 +30,7 @@ from prunesearch.search.ledger import Reconciled, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
 from prunesearch.search.opening import Opened, find, open_study, resolved, total_of
 from prunesearch.search.outbox import PATIENCE, Outbox
-from prunesearch.search.outcome import SearchOutcome, Stopwatch, nothing_feasible
+from prunesearch.search.outcome import Counted, SearchOutcome, Stopwatch, nothing_feasible
 from prunesearch.search.owners import owner_name
 from prunesearch.search.performer import Performer
 from prunesearch.search.planner import Planner, ahead_jobs
@@ -96,9 +96,10 @@ class _Search:
     def __init__(
         self, spec: StudySpec, store: Store, engine: Engine, more: int | None, emit: Listener, outbox: Outbox, *, shared: bool
     ) -> None:
-        self._given, self._store, self._engine, self._emit, self._outbox = spec, store, engine, emit, outbox
+        self._given, self._store, self._emit, self._outbox = spec, store, emit, outbox
         self._shared = shared
         self._watch = Stopwatch()
+        self._engine = Counted(engine, self._watch)
         self._record = find(store, spec.name)
         self._total = total_of(spec, self._record, more)
 
@@ -142,14 +143,13 @@ class _Search:
         self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
         try:
             ahead = self._ahead(opened)
-            dense, seconds = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
+            dense = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
         except Interrupted:
             return self._outcome(None, flag.reason)
         except TaskError:
             if self._store.study(spec.name).dense is None:  # nothing came of it: the next call may bring a mended task
                 self._store.set_info(spec.name, None)
             raise
-        self._watch.dense(seconds)
         study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)
         recorder = self._recorder(study, planner, info, keep, folder)

@@ -83,7 +83,6 @@ class _Again:
             if self.losses[number] < LOSSES:
                 return (outcome.job,)
             result = Result("failed", None, reason=outcome.lost or "its worker died")
-        self.study.watch.trial(result.timings)
         del self.open[number]
         if number == DENSE:
             self._reference(result)

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
+from types import TracebackType
+from typing import Self
 
+from prunesearch.engines.base import Engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PrunesearchError
 from prunesearch.front import Front
-from prunesearch.results import DenseReference, Timings
+from prunesearch.results import DenseReference, Outcome, Timings
 from prunesearch.store import ENDED, TrialRecord
 
 
@@ -28,7 +31,8 @@ class SearchOutcome:
         dense: the dense reference, None where the search was stopped before it was known.
         seconds: wall time of this call.
         overhead: share of the slots' time spent neither in training nor in evaluation; None when nothing ran.
-        spent: seconds by what they were spent on: of the driver (`ask`, `store`, `wait`), and summed over trials.
+        spent: seconds by what they were spent on: of the driver (`ask`, `store`, `wait`), and summed over jobs, the dense
+            reference's included (`trial_train`, `trial_validate`, ...).
     """
 
     study: str
@@ -52,7 +56,6 @@ class Stopwatch:
     def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
         self._clock = clock
         self._began = clock()
-        self._dense = 0.0
         self.spent: dict[str, float] = {}
 
     @contextmanager
@@ -65,13 +68,9 @@ class Stopwatch:
             self._add(what, self._clock() - began)
 
     def trial(self, timings: Timings) -> None:
-        """Add what one trial spent."""
+        """Add what one job spent."""
         for name in ("train", "validate", "select", "cut", "latency", "wait", "other"):
             self._add(f"trial_{name}", getattr(timings, name))
-
-    def dense(self, seconds: float) -> None:
-        """Note how long the dense reference took: other slots had to wait for it."""
-        self._dense += seconds
 
     def _add(self, what: str, seconds: float) -> None:
         self.spent[what] = self.spent.get(what, 0.0) + seconds
@@ -82,13 +81,45 @@ class Stopwatch:
         return self._clock() - self._began
 
     def overhead(self, slots: int) -> float | None:
-        """Share of the time that `slots` trials at a time had, spent neither in training nor in evaluation.
+        """Share of the time that `slots` jobs at a time had, spent neither in training nor in evaluation.
 
-        Evaluation is the validation and the latency measurement. While the dense reference runs there is one slot.
+        Evaluation is the validation and the latency measurement. The rest is start-up, waiting for others, proposals, the
+        store, and slots that stand empty, as they do while the last trials end.
         """
         useful = sum(self.spent.get(f"trial_{name}", 0.0) for name in ("train", "validate", "latency"))
-        had = self._dense + (self.seconds - self._dense) * slots
+        had = self.seconds * slots
         return None if useful == 0.0 or had <= 0.0 else max(0.0, 1.0 - useful / had)
+
+
+class Counted:
+    """An engine whose jobs' times are added up, whoever asked for them: trials, the dense reference, what is trained ahead.
+
+    Args:
+        engine: who runs them.
+        watch: adds up.
+    """
+
+    def __init__(self, engine: Engine, watch: Stopwatch) -> None:
+        self._engine, self._watch = engine, watch
+        self.describe, self.submit, self.close = engine.describe, engine.submit, engine.close
+
+    @property
+    def slots(self) -> int:
+        """How many jobs run at a time."""
+        return self._engine.slots
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """The next finished job, as the engine tells it."""
+        outcome = self._engine.next(timeout)
+        if outcome is not None and outcome.result is not None:
+            self._watch.trial(outcome.result.timings)
+        return outcome
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
 
 
 def nothing_feasible(study: str, records: Sequence[TrialRecord]) -> PrunesearchError | None:

@@ -96,7 +96,6 @@ class Recorder:
         """
         settled, self.latencies = self._planner.settle(result, self.latencies)
         verdict = self._judged(settled)
-        self._study.watch.trial(result.timings)
         with self._study.watch.timing("store"):
             written = self._send(number, verdict)
             if not written:

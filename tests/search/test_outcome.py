@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from prunesearch.engines.base import EngineSpec
+from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError
 from prunesearch.policy import Policy
-from prunesearch.results import Timings
+from prunesearch.results import Outcome, Timings
 from prunesearch.search.outcome import Stopwatch, nothing_feasible
+from prunesearch.spec import StudySpec
 from prunesearch.store import TrialRecord
+from tests.search.conftest import Bench
 
 
 def record(number: int, state: str, reason: str | None = None, feasible: bool = False) -> TrialRecord:
@@ -35,12 +41,29 @@ def test_overhead_is_what_is_neither_training_nor_evaluation() -> None:
     now = [0.0]
     watch = Stopwatch(lambda: now[0])
     assert watch.overhead(2) is None
-    watch.dense(10.0)
     now[0] = 60.0
     for _ in range(9):
         watch.trial(Timings(train=7.0, validate=2.0, latency=1.0, cut=0.5, wait=0.5))
-    assert watch.overhead(2) == pytest.approx(1 - 90 / (10 + 50 * 2))
+    assert watch.overhead(2) == pytest.approx(1 - 90 / (60 * 2))
     with watch.timing("ask"):
         now[0] += 1.5
     assert watch.spent["ask"] == 1.5
     assert watch.spent["trial_cut"] == 4.5
+
+
+class Slow(FakeEngine):
+    """Every job says that it has trained for a second."""
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        """The next outcome, with that second."""
+        outcome = super().next(timeout)
+        if outcome is None or outcome.result is None:
+            return outcome
+        return replace(outcome, result=replace(outcome.result, timings=Timings(train=1.0)))
+
+
+def test_the_dense_reference_is_counted_as_trials_are(bench: Bench) -> None:
+    spec = StudySpec.parse({"name": "s", "task": "digits-mlp", "trials": 4, "epochs": 3, "engine": "fake"})
+    outcome = bench.search(spec, engine=Slow(EngineSpec("digits-mlp", workers=2)))
+    assert outcome.done == 4 and outcome.spent["trial_train"] == 5.0
+    assert bench.search(spec, engine=Slow(EngineSpec("digits-mlp", workers=2))).spent == {}
