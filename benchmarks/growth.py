@@ -3,7 +3,8 @@
     python -m benchmarks growth --data-dir DIR [--trials 8 24 72 216]
 
 Adaptive searches (TPE) with two workers, each in a store and a folder of its own. Memory is what all processes hold
-together at most, shared pages counted once, looked at twice a second.
+together at most, shared pages counted once, looked at twice a second. Overhead is the share of the workers' time that went
+neither into training nor into evaluation, start-up and slots that stand empty at the end included.
 """
 
 from __future__ import annotations
@@ -59,13 +60,14 @@ def _seconds(wanted: Asked, scenario: Scenario, trials: int) -> float:
 
 def report(record: Record, scenarios: Sequence[Scenario]) -> str:
     """One table per scenario."""
-    head = ["trials", "seconds", "s per trial", "epochs trained / asked", "ask, ms", "store, ms", "memory, MiB", "store, MiB"]
+    head = ["trials", "seconds", "s per trial", "epochs trained / asked", "ask, ms", "store, ms", "overhead"]
+    head += ["memory, MiB", "store, MiB", "stages, MiB"]
     parts = []
     for scenario in scenarios:
         runs = sorted((r for r in record.runs if r["scenario"] == scenario.name), key=lambda r: int(r["trials"]))
         if runs:
             rows = [_row(run) for run in runs]
-            parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", table([*head, "stages, MiB"], rows)]
+            parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", table(head, rows)]
     return "\n\n".join(parts)
 
 
@@ -73,8 +75,9 @@ def _row(run: Run) -> list[str]:
     trials, spent = int(run["trials"]), run["run"]["spent"]
     shared = f"{run['trained']} / {run['asked']} ({run['trained'] / run['asked']:.2f})"
     each = [f"{1e3 * spent.get(what, 0.0) / trials:.0f}" for what in ("ask", "store")]
+    overhead = f"{run['run']['overhead']:.1%}"
     sizes = [digits(run[what] / 2**20) for what in ("peak", "store", "stages")]
-    return [str(trials), f"{run['seconds']:.1f}", digits(run["seconds"] / trials), shared, *each, *sizes]
+    return [str(trials), f"{run['seconds']:.1f}", digits(run["seconds"] / trials), shared, *each, overhead, *sizes]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """What a search costs beside training and evaluation.
 
-    python -m benchmarks overhead --data-dir DIR [--trials 20]
+    python -m benchmarks overhead --data-dir DIR [--trials 60]
 
 First the share of the workers' time that went neither into training nor into evaluation, in an adaptive search on real
-data with latency as third objective. Then the driver alone: seconds per proposal and per result written, with few and
+data with latency as third objective: start-up, waiting, the driver and slots that stand empty at the end. Then the driver alone: seconds per proposal and per result written, with few and
 with many parameters, against trials that take no time (engine `fake`).
 """
 
@@ -46,10 +46,14 @@ DRIVERS: dict[str, dict[str, Any]] = {
 """Studies of few and of many parameters; how many there are is read from the search itself."""
 
 
+_PARTS = {"of it within trials": ("select", "cut", "other"), "of it waiting": ("wait",), "beside it: latency": ("latency",)}
+"""Columns: what a search noted of its trials."""
+
+
 def main() -> None:
     """Measure and publish."""
     made = parser(__doc__)
-    made.add_argument("--trials", type=int, default=20, help="of the search on real data")
+    made.add_argument("--trials", type=int, default=60, help="of the search on real data")
     made.add_argument("--asked", type=int, default=100, help="trials of the driver alone")
     args = made.parse_args()
     wanted = asked(NAME, args, ["lenet300"])
@@ -62,7 +66,7 @@ def main() -> None:
     for key in left:
         wanted.record.add({**key, "code": code}, measured(key, wanted))
         print(", ".join(str(v) for v in key.values()), flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+    print(wanted.record.publish(report(wanted.record)))
 
 
 def measured(key: dict[str, Any], wanted: Asked) -> dict[str, Any]:
@@ -97,32 +101,31 @@ def _seconds(wanted: Asked, key: dict[str, Any]) -> float:
     return start_seconds() + int(key["trials"]) * scenario.epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 3
 
 
-def report(record: Record, scenarios: Sequence[Scenario]) -> str:
+def report(record: Record) -> str:
     """Both tables."""
-    rows = [_searched(s.name, [r for r in record.runs if r.get("scenario") == s.name]) for s in scenarios]
-    head = ["search", "trials", "runs", "seconds", "share outside training and evaluation", "of it within trials", "latency"]
+    sizes = sorted({(r["scenario"], r["trials"]) for r in record.runs if "scenario" in r})
+    rows = [_searched([r for r in record.runs if (r.get("scenario"), r["trials"]) == size]) for size in sizes]
+    head = ["search", "trials", "runs", "seconds", "outside training and evaluation", *_PARTS]
     alone = [_driven([r for r in record.runs if r.get("driver") == d]) for d in DRIVERS]
     return "\n\n".join(
         [
             "Share of the workers' time, two workers, latency as third objective:",
-            table(head, [row for row in rows if row]),
+            table(head, rows),
             "The driver alone, SQLite, TPE, milliseconds per trial:",
             table(["parameters", "trials", "runs", "ask", "store and tell", "all"], [row for row in alone if row]),
         ]
     )
 
 
-def _searched(name: str, runs: Sequence[Run]) -> list[str]:
-    if not runs:
-        return []
-    inside, latency = [], []
-    for run in runs:
-        spent, had = run["run"]["spent"], 2 * run["run"]["seconds"]
-        inside.append(sum(spent.get(f"trial_{what}", 0.0) for what in ("select", "cut", "other")) / had)
-        latency.append(spent.get("trial_latency", 0.0) / had)
+def _searched(runs: Sequence[Run]) -> list[str]:
+    """One row: medians over searches of equal size."""
     seconds = middle([run["seconds"] for run in runs])
-    share = median([run["run"]["overhead"] for run in runs])
-    return [name, str(runs[0]["trials"]), str(len(runs)), seconds, *(f"{median(v):.1%}" for v in ([share], inside, latency))]
+    shares = [[run["run"]["overhead"] for run in runs], *([_share(run["run"], of) for run in runs] for of in _PARTS.values())]
+    return [runs[0]["scenario"], str(runs[0]["trials"]), str(len(runs)), seconds, *(f"{median(v):.1%}" for v in shares)]
+
+
+def _share(run: Run, of: Sequence[str]) -> float:
+    return sum(run["spent"].get(f"trial_{what}", 0.0) for what in of) / (2 * float(run["seconds"]))
 
 
 def _driven(runs: Sequence[Run]) -> list[str]:
