@@ -3,8 +3,9 @@
     python -m benchmarks overhead --data-dir DIR [--trials 60]
 
 First the share of the workers' time that went neither into training nor into evaluation, in an adaptive search on real
-data with latency as third objective: start-up, waiting, the driver and slots that stand empty at the end. Then the driver alone: seconds per proposal and per result written, with few and
-with many parameters, against trials that take no time (engine `fake`).
+data with latency as third objective: start-up, waiting, the driver, and slots that stand empty at the end. Then the driver
+alone: seconds per proposal and per result written, with few and with many parameters, against trials that take no time
+(engine `fake`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, middle
-from benchmarks.scenarios import Scenario
 from benchmarks.searching import How, search
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.schedules.markdown import table
