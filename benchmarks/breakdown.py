@@ -48,7 +48,7 @@ PARTS = {
     "select": "scoring, selecting, masks",
     "cut": "physical cuts and their proof",
     "latency": "measuring it",
-    "wait": "for another's latency measurement",
+    "wait": "for another's latency measurement, or for an epoch that another trains",
     "other": "within trials: fresh networks, snapshots, counting",
     "sampler": "slots that stand empty while a policy is proposed",
     "store": "slots that stand empty while results are written",
