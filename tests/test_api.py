@@ -216,3 +216,13 @@ def test_a_task_object_is_searched_and_run_in_this_process(tmp_path: Path) -> No
     assert len(front) >= 1
     again = ps.run(front[0].policy, task=task)
     assert again.measures.accuracy == front[0].measures.accuracy
+
+
+def test_a_run_leaves_decoded_data_behind_and_finds_it_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRUNESEARCH_HOME", str(tmp_path))
+    policy = Policy(epochs=2, epoch_threshold=1)
+    first = ps.run(policy, task="digits-mlp")
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "arrays").glob("*.safetensors")}
+    assert kept
+    assert ps.run(policy, task="digits-mlp").measures.accuracy == first.measures.accuracy
+    assert {p.name: p.read_bytes() for p in (tmp_path / "arrays").glob("*.safetensors")} == kept

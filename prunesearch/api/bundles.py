@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.api.running import read_policy, usable
-from prunesearch.api.settings import data_folder, stage_settings
+from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
@@ -193,6 +193,7 @@ def run_again(
         stages=stages,
         stage_budget=budget,
         numerics=numerics,
+        arrays=arrays_folder(),
     )
     with open_engine("serial", spec) as engine:
         job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, test=False, **wanted)  # type: ignore[arg-type]

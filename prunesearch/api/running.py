@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike, named
-from prunesearch.api.settings import data_folder
+from prunesearch.api.settings import arrays_folder, data_folder
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
 from prunesearch.fitting import chosen_groups
@@ -122,7 +122,8 @@ def run(
     given = read_policy(policy, plugin)
     ref, own = named(task)
     scaled = given.rescaled(given.epochs if epochs is None else epochs)
-    spec = EngineSpec(ref, scaled.epochs, seed, device, 1, data_folder(data_dir), tuple(plugin), numerics=numerics)
+    where, arrays = data_folder(data_dir), arrays_folder() if own is None else None
+    spec = EngineSpec(ref, scaled.epochs, seed, device, 1, where, tuple(plugin), numerics=numerics, arrays=arrays)
     with open_engine("serial", spec, task=own) as engine, _kept(to) as folder:
         info = engine.describe()
         check_groups(scaled, info)
