@@ -1,4 +1,4 @@
-"""The README's words on speed, from what `peers` and `growth` have on record; measures nothing.
+"""The README's words on speed, from what `peers`, `scaling` and `growth` have on record; measures nothing.
 
 `python -m benchmarks results_page` puts them there.
 """
@@ -13,6 +13,7 @@ from benchmarks.machine import in_words
 from benchmarks.proof.searches import stored
 from benchmarks.proof.words import MIB, load_words
 from benchmarks.record import Run, digits
+from benchmarks.scaling import scaled
 from benchmarks.scenarios import SCENARIOS
 from prunesearch.report.words import number, times
 from prunesearch.schedules.markdown import table
@@ -31,14 +32,14 @@ WHO: Mapping[str, str] = MappingProxyType(
 
 
 def speed() -> str:
-    """A table of who takes how long, and one sentence on memory; empty while nothing was measured."""
+    """A table of who takes how long, and sentences on workers, sharing and memory; empty while nothing was measured."""
     runs = [run for run in stored("peers") if run["contestant"] in WHO]
     names = [name for name in SCENARIOS if any(_of(runs, name, OURS))]
     if not names:
         return ""
     head = ["24 policies on", *WHO.values()]
     rows = [[SCENARIOS[name].about.partition(",")[0], *(_seconds(runs, name, who) for who in WHO)] for name in names]
-    return "\n\n".join([table(head, rows), *filter(None, (_origin(runs), _growth(stored("growth"))))])
+    return "\n\n".join([table(head, rows), _origin(runs), _workers(stored("scaling")) + _growth(stored("growth"))]).strip()
 
 
 def _of(runs: Sequence[Run], scenario: str, who: str) -> list[float]:
@@ -62,13 +63,25 @@ def _origin(runs: Sequence[Run]) -> str:
     return f"*`python -m benchmarks peers`, {repeats}, in turn; {dates[0]} to {dates[-1]}, {load_words(runs)}. {about}.*"
 
 
+def _workers(runs: Sequence[Run]) -> str:
+    if not runs:
+        return ""
+    most = scaled([r for r in runs if r["scenario"] == "lenet300"])[-1]
+    return (
+        f"The list on LeNet-300-100 is {digits(most.times)} times as fast with {most.workers} workers as with one, and takes "
+        f"{digits(most.over)} times what its epochs alone take them (`python -m benchmarks scaling`). "
+    )
+
+
 def _growth(runs: Sequence[Run]) -> str:
     if not runs:
         return ""
-    most = max(runs, key=lambda r: int(r["trials"]))
+    few, *_, most = sorted((r for r in runs if r["run"]["overhead"] is not None), key=lambda r: int(r["trials"]))
+    idle = [run["run"]["overhead"] for run in (most, few)]
     shared = 1 - most["trained"] / most["asked"]
     return (
         f"An adaptive search of {most['trials']} trials on LeNet-300-100 takes {digits(most['seconds'] / most['trials'])} s per "
         f"trial, {shared:.0%} of all epochs shared; driver and two workers hold {number(round(most['peak'] / MIB))} MiB together "
-        f"at most, the store {number(round(most['store'] / MIB))} MiB (`python -m benchmarks growth`)."
+        f"at most, the store {number(round(most['store'] / MIB))} MiB. {idle[0]:.0%} of the workers' time went into neither "
+        f"training nor evaluation; {idle[1]:.0%} with {few['trials']} trials, start-up and the end, where one waits for the other, included (`python -m benchmarks growth`)."
     )

@@ -9,6 +9,7 @@ are trained take by themselves, measured with one worker and no neighbour, share
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
@@ -72,18 +73,51 @@ def report(record: Record, scenarios: Sequence[Scenario]) -> str:
     return "\n\n".join(parts)
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """What searches with one number of workers took, beside those with the fewest."""
+
+    workers: int
+    runs: tuple[Run, ...]
+    first: float
+    alone: float
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return median([float(r["seconds"]) for r in self.runs])
+
+    @property
+    def times(self) -> float:
+        """How many times as fast as with the fewest workers."""
+        return self.first / self.seconds
+
+    @property
+    def bound(self) -> float:
+        """Seconds that the epochs alone take, each as long as with the fewest workers, shared out among the workers."""
+        return median([int(r["trained"]) for r in self.runs]) * self.alone / self.workers
+
+    @property
+    def over(self) -> float:
+        """How many times the bound it took."""
+        return self.seconds / self.bound
+
+
+def scaled(runs: Sequence[Run]) -> list[Scaled]:
+    """The searches of one scenario by number of workers, the fewest first."""
+    by = {n: tuple(r for r in runs if r["workers"] == n) for n in sorted({int(r["workers"]) for r in runs})}
+    fewest = by[min(by)]
+    first, alone = (median([float(r[what]) for r in fewest]) for what in ("seconds", "epoch_seconds"))
+    return [Scaled(workers, mine, first, alone) for workers, mine in by.items()]
+
+
 def _table(runs: Sequence[Run]) -> str:
-    counts = sorted({int(r["workers"]) for r in runs})
-    alone = median([r["epoch_seconds"] for r in runs if r["workers"] == counts[0]])
-    first = median([r["seconds"] for r in runs if r["workers"] == counts[0]])
     rows = []
-    for workers in counts:
-        mine = [r for r in runs if r["workers"] == workers]
-        seconds = [float(r["seconds"]) for r in mine]
-        bound = median([r["trained"] for r in mine]) * alone / workers
-        own = median([r["epoch_seconds"] for r in mine])
-        times = [digits(first / median(seconds)), f"{bound:.1f}", digits(median(seconds) / bound)]
-        rows.append([str(workers), str(len(mine)), middle(seconds), *times, f"{own:.3f}", str(mine[0]["trained"])])
+    for s in scaled(runs):
+        own = median([r["epoch_seconds"] for r in s.runs])
+        times = [digits(s.times), f"{s.bound:.1f}", digits(s.over)]
+        took = middle([float(r["seconds"]) for r in s.runs])
+        rows.append([str(s.workers), str(len(s.runs)), took, *times, f"{own:.3f}", str(s.runs[0]["trained"])])
     head = ["workers", "runs", "seconds, median (span)", "times as fast", "bound, s", "over the bound", "s per epoch", "epochs"]
     return table(head, rows)
 
