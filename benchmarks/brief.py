@@ -76,12 +76,13 @@ def _workers(runs: Sequence[Run]) -> str:
 def _growth(runs: Sequence[Run]) -> str:
     if not runs:
         return ""
-    few, *_, most = sorted((r for r in runs if r["run"]["overhead"] is not None), key=lambda r: int(r["trials"]))
+    few, most = (pick(runs, key=lambda r: int(r["trials"])) for pick in (min, max))
     idle = [run["run"]["overhead"] for run in (most, few)]
     shared = 1 - most["trained"] / most["asked"]
     return (
         f"An adaptive search of {most['trials']} trials on LeNet-300-100 takes {digits(most['seconds'] / most['trials'])} s per "
         f"trial, {shared:.0%} of all epochs shared; driver and two workers hold {number(round(most['peak'] / MIB))} MiB together "
         f"at most, the store {number(round(most['store'] / MIB))} MiB. {idle[0]:.0%} of the workers' time went into neither "
-        f"training nor evaluation; {idle[1]:.0%} with {few['trials']} trials, start-up and the end, where one waits for the other, included (`python -m benchmarks growth`)."
+        f"training nor evaluation; {idle[1]:.0%} with {few['trials']} trials, start-up and the end, where one waits for "
+        f"the other, included (`python -m benchmarks growth`)."
     )
