@@ -125,7 +125,8 @@ def _searched(runs: Sequence[Run]) -> list[str]:
 
 
 def _share(run: Run, of: Sequence[str]) -> float:
-    return sum(run["spent"].get(f"trial_{what}", 0.0) for what in of) / (2 * float(run["seconds"]))
+    spent: float = sum(run["spent"].get(f"trial_{what}", 0.0) for what in of)
+    return spent / (2 * float(run["seconds"]))
 
 
 def _driven(runs: Sequence[Run]) -> list[str]:

@@ -233,7 +233,7 @@ def _ideal(run: Run) -> float:
 
 def _over(run: Run) -> float:
     """How many times as long it took; without what is measured again in exact numerics."""
-    return float(run.get("before", run["seconds"])) / _ideal(run)
+    return float(run["before"] if "before" in run else run["seconds"]) / _ideal(run)
 
 
 def _equal(runs: Mapping[str, list[Run]]) -> str:

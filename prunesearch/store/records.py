@@ -101,7 +101,7 @@ class TrialRecord:
         if self.state not in ENDED:
             return None
         return Result(
-            state=self.state,  # type: ignore[arg-type]
+            state=self.state,
             measures=self.measures,
             epochs=self.epochs,
             layers=self.layers,

@@ -19,9 +19,8 @@ from prunesearch.front import Front, directions_of
 from prunesearch.results import Job, Outcome, Result
 from prunesearch.search import events
 from prunesearch.search.fronts import row_of
-from prunesearch.search.recorder import ENDED
 from prunesearch.spec import SAMPLERS
-from prunesearch.store import Store
+from prunesearch.store import ENDED, Store
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from tests.search.conftest import Bench
 from tests.search.parts import spec
@@ -337,7 +336,8 @@ def test_several_drivers_share_a_study_and_never_run_more_than_its_trials(bench:
 
 
 def test_a_front_is_never_told_without_what_another_driver_has_added(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, begun = Store.record_front, []
+    real = Store.record_front
+    begun: list[str] = []
 
     def late(self: Store, study: str, *given: Any, **named: Any) -> bool:
         if not begun:
