@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
 from types import MappingProxyType
@@ -52,21 +53,23 @@ def _seconds(runs: Sequence[Run], scenario: str, who: str) -> str:
     if not found:
         return "-"
     took = f"{number(round(median(found)))} s"
-    return took if who == OURS else f"{took} ({times(median(found) / median(ours))})"
+    once = ", one run" if len(found) == 1 < len(ours) else ""
+    return took if who == OURS else f"{took} ({times(median(found) / median(ours))}{once})"
 
 
 def _origin(runs: Sequence[Run]) -> str:
-    counts = {sum(r["scenario"] == s and r["contestant"] == OURS for r in runs) for s in {r["scenario"] for r in runs}}
+    counts = Counter((r["scenario"], r["contestant"]) for r in runs).values()
     low, high = min(counts), max(counts)
     repeats = "one run each" if high == 1 else f"medians of {high if low == high else f'{low} to {high}'} runs"
     dates, about = sorted(r["date"] for r in runs), in_words(runs[-1]["machine"])
-    return f"*`python -m benchmarks peers`, {repeats}, in turn; {dates[0]} to {dates[-1]}, {load_words(runs)}. {about}.*"
+    return f"*`python -m benchmarks peers`, {repeats}; {dates[0]} to {dates[-1]}, {load_words(runs)}. {about}.*"
 
 
 def _workers(runs: Sequence[Run]) -> str:
-    if not runs:
+    found = [r for r in runs if r["scenario"] == "lenet300"]
+    if not found:
         return ""
-    most = scaled([r for r in runs if r["scenario"] == "lenet300"])[-1]
+    most = scaled(found)[-1]
     return (
         f"The list on LeNet-300-100 is {digits(most.times)} times as fast with {most.workers} workers as with one, and takes "
         f"{digits(most.over)} times what its epochs alone take them (`python -m benchmarks scaling`). "
