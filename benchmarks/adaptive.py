@@ -31,7 +31,7 @@ from benchmarks.arguments import announce, asked, parser
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS, PEERS
 from benchmarks.record import Record, Run
-from benchmarks.scenarios import ROOT, Scenario
+from benchmarks.scenarios import ROOT, SCENARIOS, Scenario
 from benchmarks.searching import How, search
 from prunesearch.errors import EnvironmentFailure
 from prunesearch.front import MARGIN
@@ -64,7 +64,7 @@ def main() -> None:
         figures = SEARCHERS[contestant](scenario, 60 * minutes[-1], seed, wanted.data_dir)
         wanted.record.add(_key(scenario, contestant, seed, minutes[-1]), figures)
         print(f"{scenario.name}, seed {seed}, {contestant}: {len(figures['rows'])} trials", flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios, minutes)))
+    print(wanted.record.publish(report(wanted.record, minutes)))
 
 
 def ours(scenario: Scenario, seconds: float, seed: int, data_dir: str | None) -> dict[str, Any]:
@@ -136,10 +136,10 @@ def _volume(gains: Sequence[tuple[float, float]]) -> float:
     return float(hypervolume(inside, ref=[0.0, 0.0], maximise=True)) if inside else 0.0
 
 
-def report(record: Record, scenarios: Sequence[Scenario], minutes: Sequence[float]) -> str:
-    """A table and a figure per scenario."""
+def report(record: Record, minutes: Sequence[float]) -> str:
+    """A table and a figure per scenario on record."""
     parts = []
-    for scenario in scenarios:
+    for scenario in SCENARIOS.values():
         runs = [r for r in record.runs if r["scenario"] == scenario.name and r["minutes"] == minutes[-1]]
         if runs:
             dense = next((r["dense"] for r in runs if "dense" in r), None)

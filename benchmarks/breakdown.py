@@ -28,7 +28,7 @@ from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run
-from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, listed
+from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, distinct_epochs, listed
 from benchmarks.searching import How, study_of
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.engines.base import Engine
@@ -147,7 +147,7 @@ def main() -> None:
         figures = measured(scenario, wanted)
         wanted.record.add(key, figures)
         print(f"{scenario.name} {key['repeat']}: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+    print(wanted.record.publish(report(wanted.record)))
 
 
 def measured(scenario: Scenario, wanted: Asked) -> dict[str, Any]:
@@ -197,10 +197,10 @@ def _seconds(wanted: Asked, name: str) -> float:
     return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / WORKERS
 
 
-def report(record: Record, scenarios: Sequence[Scenario]) -> str:
-    """One table per scenario, of the search whose wall time is the median."""
+def report(record: Record) -> str:
+    """One table per scenario on record, of the search whose wall time is the median."""
     parts = []
-    for scenario in scenarios:
+    for scenario in SCENARIOS.values():
         runs = sorted((r for r in record.runs if r["scenario"] == scenario.name), key=lambda r: float(r["seconds"]))
         if runs:
             parts.append(f"### {scenario.name}\n\n{scenario.about}; {len(runs)} searches, the one of median length:")

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import median
@@ -13,9 +14,10 @@ from types import MappingProxyType
 from benchmarks.machine import in_words
 from benchmarks.proof.searches import stored
 from benchmarks.proof.words import MIB, load_words
+from benchmarks.race import ratios
 from benchmarks.record import Run, digits
 from benchmarks.scaling import scaled
-from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios import SCENARIOS, Scenario
 from prunesearch.report.words import number, times
 from prunesearch.schedules.markdown import table
 
@@ -25,6 +27,7 @@ WHO: Mapping[str, str] = MappingProxyType(
         "tutorial": "tutorials' page",
         "tutorial2": "the same, `n_jobs=2`",
         "expert": "expert's script",
+        "tuned": "the same, one-kernel Adam",
         OURS: "**prunesearch**",
         "fast": "**`--numerics fast`**",
     }
@@ -38,23 +41,30 @@ def speed() -> str:
     names = [name for name in SCENARIOS if any(_of(runs, name, OURS))]
     if not names:
         return ""
-    head = ["24 policies on", *WHO.values()]
-    rows = [[SCENARIOS[name].about.partition(",")[0], *(_seconds(runs, name, who) for who in WHO)] for name in names]
+    ran = [who for who in WHO if any(_of(runs, name, who) for name in names)]
+    head = ["24 policies on", *(WHO[who] for who in ran)]
+    rows = [[_about(SCENARIOS[name]), *(_seconds(_of(runs, name, who), _of(runs, name, OURS)) for who in ran)] for name in names]
     return "\n\n".join([table(head, rows), _origin(runs), _workers(stored("scaling")) + _growth(stored("growth"))]).strip()
 
 
-def _of(runs: Sequence[Run], scenario: str, who: str) -> list[float]:
-    return [float(r["seconds"]) for r in runs if (r["scenario"], r["contestant"]) == (scenario, who)]
+def _about(scenario: Scenario) -> str:
+    """The network and how many pictures of what: `LeNet-5 on MNIST, 10,000 images`."""
+    return re.split(r", (?!\d)", scenario.about)[0]
 
 
-def _seconds(runs: Sequence[Run], scenario: str, who: str) -> str:
-    """`1,420 s (15.7x)`: the median, and how many times as long as prunesearch's."""
-    found, ours = _of(runs, scenario, who), _of(runs, scenario, OURS)
+def _of(runs: Sequence[Run], scenario: str, who: str) -> list[Run]:
+    return [r for r in runs if (r["scenario"], r["contestant"]) == (scenario, who)]
+
+
+def _seconds(found: Sequence[Run], ours: Sequence[Run]) -> str:
+    """`1,420 s (15.7x)`: the median, and how many times as long as prunesearch took in the same repeat."""
     if not found:
         return "-"
-    took = f"{number(round(median(found)))} s"
-    once = ", one run" if len(found) == 1 < len(ours) else ""
-    return took if who == OURS else f"{took} ({times(median(found) / median(ours))}{once})"
+    took, compared = f"{number(round(median(float(r['seconds']) for r in found)))} s", ratios(found, ours)
+    if not compared or found == ours:
+        return took
+    once = ", one run" if len(compared) == 1 < len(ours) else ""
+    return f"{took} ({times(median(compared))}{once})"
 
 
 def _origin(runs: Sequence[Run]) -> str:

@@ -143,9 +143,7 @@ def block(runs: list[Run]) -> str:
     """The figures as a table, with command, date and machine."""
     last = runs[-1]
     rows = [[run["what"], run["kind"], f"{run['share']:.1%}", f"{LIMITS[run['kind']]:.0%}"] for run in runs]
-    told = (
-        f"`python -m benchmarks costs`, {last['date']}, one thread, load before it {last['load']}. {in_words(last['machine'])}."
-    )
+    told = f"`python -m benchmarks costs`, {last['date']}, one thread, load {last['load']}. {in_words(last['machine'])}."
     return f"{told}\n\n{table(['what', 'share of', 'measured', 'allowed'], _worded(rows))}"
 
 

@@ -9,7 +9,6 @@ neither into training nor into evaluation, start-up and slots that stand empty a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
@@ -17,7 +16,7 @@ from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, digits
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.searching import How, Searched, search
 from prunesearch.schedules.markdown import table
 
@@ -41,7 +40,7 @@ def main() -> None:
         figures = figures_of(search(scenario, (), how))
         wanted.record.add(_key(scenario, trials), figures)
         print(f"{scenario.name}, {trials} trials: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+    print(wanted.record.publish(report(wanted.record)))
 
 
 def figures_of(found: Searched) -> dict[str, Any]:
@@ -58,12 +57,12 @@ def _seconds(wanted: Asked, scenario: Scenario, trials: int) -> float:
     return start_seconds() + trials * scenario.epochs * _SHARED * epoch_seconds("expert", scenario, wanted.data_dir) / 2
 
 
-def report(record: Record, scenarios: Sequence[Scenario]) -> str:
-    """One table per scenario."""
+def report(record: Record) -> str:
+    """One table per scenario on record."""
     head = ["trials", "seconds", "s per trial", "epochs trained / asked", "ask, ms", "store, ms", "overhead"]
     head += ["memory, MiB", "store, MiB", "stages, MiB"]
     parts = []
-    for scenario in scenarios:
+    for scenario in SCENARIOS.values():
         runs = sorted((r for r in record.runs if r["scenario"] == scenario.name), key=lambda r: int(r["trials"]))
         if runs:
             rows = [_row(run) for run in runs]

@@ -32,7 +32,7 @@ def machine() -> dict[str, Any]:
 
 
 def moment() -> dict[str, Any]:
-    """When, and how busy the machine was already: the mean number of running processes over the last minute."""
+    """When, and how busy the machine has been: the mean number of running processes over the last minute."""
     return {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "load": round(os.getloadavg()[0], 2)}
 
 

@@ -27,15 +27,15 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, median, pstdev
+from statistics import mean, stdev
 from types import MappingProxyType
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
-from benchmarks.record import Record, Run, digits, middle
-from benchmarks.scenarios import ROOT, Scenario, distinct_epochs, listed, schedule_of
+from benchmarks.record import Record, Run, middle
+from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, distinct_epochs, listed, schedule_of
 from benchmarks.searching import How, search
 from prunesearch.errors import did_you_mean
 from prunesearch.schedules.markdown import table
@@ -142,7 +142,7 @@ def main() -> None:
         figures = CONTESTANTS[contestant](scenario, policies, wanted.data_dir, repeat)
         wanted.record.add(_key(scenario, contestant, repeat), figures)
         print(f"{scenario.name} {contestant} {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios, quick=wanted.quick)))
+    print(wanted.record.publish(report(wanted.record, quick=wanted.quick)))
 
 
 def named(words: str) -> list[str]:
@@ -182,10 +182,10 @@ def _seconds(wanted: Asked, scenario: Scenario, contestant: str) -> float:
     return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / 2
 
 
-def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False) -> str:
+def report(record: Record, *, quick: bool = False) -> str:
     """The tables of all scenarios that have runs."""
     parts = []
-    for scenario in scenarios:
+    for scenario in SCENARIOS.values():
         runs = {c: [r for r in record.runs if r["scenario"] == scenario.name and r["contestant"] == c] for c in CONTESTANTS}
         runs = {c: found for c, found in runs.items() if found}
         if runs:
@@ -197,15 +197,23 @@ def report(record: Record, scenarios: Sequence[Scenario], *, quick: bool = False
 
 
 def _times(runs: Mapping[str, list[Run]]) -> str:
-    seconds = {c: [float(r["seconds"]) for r in found] for c, found in runs.items()}
+    """Seconds, and how many times as fast as whom: what two took in the same repeat is compared, repeat by repeat."""
+    shown = dict(runs)
     if "fast" in runs:
-        seconds["fast, its front not measured again"] = [float(r["before"]) for r in runs["fast"]]
-    head = ["", "runs", "seconds, median (span)", *(f"times {c}" for c in _BARS if c in runs)]
+        shown["fast, its front not measured again"] = [{**r, "seconds": r["before"]} for r in runs["fast"]]
+    bars = [c for c in _BARS if c in runs]
+    head = ["", "runs", "seconds, median (span)", *(f"times {c}, median (span)" for c in bars)]
     rows = []
-    for contestant, values in seconds.items():
-        times = [digits(median(seconds[c]) / median(values)) for c in _BARS if c in runs]
-        rows.append([contestant, str(len(values)), middle(values), *times])
+    for contestant, found in shown.items():
+        times = [middle(r) if (r := ratios(runs[c], found)) else "-" for c in bars]
+        rows.append([contestant, str(len(found)), middle([float(r["seconds"]) for r in found]), *times])
     return table(head, rows)
+
+
+def ratios(runs: Sequence[Run], others: Sequence[Run]) -> list[float]:
+    """How many times as long `runs` took as `others`, for every repeat that both have."""
+    seconds = {r["repeat"]: float(r["seconds"]) for r in others}
+    return [float(r["seconds"]) / seconds[r["repeat"]] for r in runs if r["repeat"] in seconds]
 
 
 def _epochs(runs: Mapping[str, list[Run]]) -> str:
@@ -257,7 +265,7 @@ def _accuracies(runs: Mapping[str, list[Run]], policies: Policies) -> str:
         words = [schedule_of(policy), str(policy["granularity"]), str(policy["scope"]), amount]
         rows.append([*words, *(f"{mean(column[i]):.4f}" for column in columns.values())])
     means = [f"{mean(v for values in column for v in values):.4f}" for column in columns.values()]
-    spreads = [f"{mean(pstdev(values) for values in column):.4f}" for column in columns.values()]
+    spreads = [f"{mean(stdev(v) for v in column):.4f}" if len(column[0]) > 1 else "-" for column in columns.values()]
     rows += [["mean", "", "", "", *means], ["deviation", "", "", "", *spreads]]
     return table(["schedule", "granularity", "scope", "amount", *columns], rows)
 

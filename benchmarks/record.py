@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,42 +24,49 @@ class Record:
     Args:
         name: the benchmark's.
         folder: where `results/NAME.json` and the page are kept.
-        fresh: forget what was measured before.
+        fresh: find nothing that was measured before.
     """
 
     name: str
     folder: Path
     fresh: bool = False
-
-    def __post_init__(self) -> None:
-        if self.fresh:
-            self._path.unlink(missing_ok=True)
+    _made: list[Run] = field(default_factory=list, init=False, compare=False)
 
     @property
     def runs(self) -> list[Run]:
-        """All runs that this machine made with these versions."""
+        """The newest run of everything that this machine has measured with these versions."""
+        return [run for run in self._all if run["machine"] == machine()]
+
+    @property
+    def _all(self) -> list[Run]:
         if not self._path.exists():
             return []
-        found: dict[str, Any] = json.loads(self._path.read_text(encoding="utf-8"))
-        return [run for run in found["runs"] if run["machine"] == machine()]
+        runs: list[Run] = json.loads(self._path.read_text(encoding="utf-8"))["runs"]
+        return runs
 
     def find(self, **key: Any) -> Run | None:
-        """The run of this machine that has all of these values."""
-        return next((run for run in self.runs if all(run.get(k) == v for k, v in key.items())), None)
+        """The run of this machine that has all of these values; with `fresh` only what this very record was given."""
+        runs = self._made if self.fresh else self.runs
+        return next((run for run in runs if _has(run, key)), None)
 
     def add(self, key: Mapping[str, Any], figures: Mapping[str, Any]) -> Run:
         """Keep a run at once, so that a benchmark that is stopped goes on after it.
 
+        It takes the place of what this machine measured under the same key before, with whichever code; runs of other
+        machines stay.
+
         Args:
-            key: what `find` is asked for.
+            key: what `find` is asked for; `code` in it is the hash of what was run.
             figures: what was measured; plain data.
         """
         run: Run = {**key, **figures, **moment(), "machine": machine()}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        kept = [other for other in self.runs if any(other.get(k) != v for k, v in key.items())]
+        replaced = {**{name: value for name, value in key.items() if name != "code"}, "machine": machine()}
+        kept = [other for other in self._all if not _has(other, replaced)]
         draft = self._path.with_suffix(".draft")
         draft.write_text(json.dumps({"benchmark": self.name, "runs": [*kept, run]}, indent=1) + "\n", encoding="utf-8")
         draft.replace(self._path)
+        self._made.append(run)
         return run
 
     def publish(self, body: str) -> str:
@@ -80,12 +87,16 @@ class Record:
         runs = self.runs
         dates = sorted(run["date"] for run in runs)
         when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-        loads = f"load before the runs {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
+        loads = f"load at their ends, their own included, {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
         return f"*{when}, {loads}. {in_words(machine())}.*"
 
     @property
     def _path(self) -> Path:
         return self.folder / "results" / f"{self.name}.json"
+
+
+def _has(run: Run, values: Mapping[str, Any]) -> bool:
+    return all(run.get(name) == value for name, value in values.items())
 
 
 def middle(values: Sequence[float]) -> str:

@@ -18,7 +18,7 @@ from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run, digits, middle
-from benchmarks.scenarios import Scenario, distinct_epochs, listed
+from benchmarks.scenarios import SCENARIOS, Scenario, distinct_epochs, listed
 from benchmarks.searching import How, search
 from prunesearch.schedules.markdown import table
 
@@ -38,7 +38,7 @@ def main() -> None:
         figures = measured(scenario, workers, wanted)
         wanted.record.add(_key(scenario, workers, repeat), figures)
         print(f"{scenario.name}, {workers} workers, {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+    print(wanted.record.publish(report(wanted.record)))
 
 
 def measured(scenario: Scenario, workers: int, wanted: Asked) -> dict[str, Any]:
@@ -63,10 +63,10 @@ def _seconds(wanted: Asked, scenario: Scenario, workers: int) -> float:
     return start_seconds() + epochs * epoch_seconds("expert", scenario, wanted.data_dir) / workers
 
 
-def report(record: Record, scenarios: Sequence[Scenario]) -> str:
-    """One table per scenario."""
+def report(record: Record) -> str:
+    """One table per scenario on record."""
     parts = []
-    for scenario in scenarios:
+    for scenario in SCENARIOS.values():
         runs = [r for r in record.runs if r["scenario"] == scenario.name]
         if runs:
             parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", _table(runs)]

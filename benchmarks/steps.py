@@ -10,7 +10,7 @@ are, so its shares are those of the profiled steps.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from statistics import median
 from time import perf_counter
 from types import MappingProxyType
@@ -24,7 +24,7 @@ from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
 from benchmarks.record import Record, Run
-from benchmarks.scenarios import Scenario
+from benchmarks.scenarios import SCENARIOS, Scenario
 from prunesearch.schedules.markdown import table
 from prunesearch.training.loop import Loop, train_epoch
 from prunesearch.training.numerics import Numerics, has_bfloat16
@@ -55,7 +55,7 @@ def main() -> None:
     announce(f"{len(left)} of {len(wanted.scenarios)} networks", 15.0 * len(left))
     for scenario in left:
         wanted.record.add({"scenario": scenario.name, "code": code}, measured(scenario, wanted))
-    print(wanted.record.publish(report(wanted.record, wanted.scenarios)))
+    print(wanted.record.publish(report(wanted.record)))
 
 
 def measured(scenario: Scenario, wanted: Asked) -> dict[str, Any]:
@@ -120,9 +120,9 @@ def _part(name: str) -> str:
     return REST
 
 
-def report(record: Record, scenarios: Sequence[Scenario]) -> str:
-    """One table per network."""
-    found = [(s, r) for s in scenarios for r in record.runs if r["scenario"] == s.name]
+def report(record: Record) -> str:
+    """One table per network on record."""
+    found = [(s, r) for s in SCENARIOS.values() for r in record.runs if r["scenario"] == s.name]
     return "\n\n".join(f"### {s.name}\n\n{s.about}.\n\n{_table(r)}" for s, r in found)
 
 

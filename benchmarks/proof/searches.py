@@ -126,12 +126,12 @@ def commit() -> str:
 
 
 def stored(name: str) -> list[Run]:
-    """All runs of `results/NAME.json`, whichever machine made them; none where there is no such file."""
+    """The runs of `results/NAME.json` by the machine that made the last one, whichever that is; none without such a file."""
     path = FOLDER / "results" / f"{name}.json"
     if not path.exists():
         return []
     runs: list[Run] = json.loads(path.read_text(encoding="utf-8"))["runs"]
-    return runs
+    return [run for run in runs if run["machine"] == runs[-1]["machine"]]
 
 
 def chosen(search: Run, budget: int, **fields: Any) -> dict[str, Any] | None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from benchmarks.race import _epochs, _times, _turn, named
+from benchmarks.race import _epochs, _times, _turn, named, ratios
 from benchmarks.scenarios import SCENARIOS
 
-RUN: dict[str, Any] = {"seconds": 10.0, "trained": 60, "asked": 100, "epoch_seconds": 0.25, "rows": []}
+RUN: dict[str, Any] = {"seconds": 10.0, "trained": 60, "asked": 100, "epoch_seconds": 0.25, "rows": [], "repeat": 0}
 
 
 def test_contestants_are_named_by_name_or_letter() -> None:
@@ -26,6 +26,16 @@ def test_everybody_comes_first_once_and_nobody_twice() -> None:
     assert [turn[0] for turn in turns] == ["expert", "fast", "prunesearch"]
     assert {frozenset(turn) for turn in turns} == {frozenset(("expert", "fast", "prunesearch"))}
     assert _turn(SCENARIOS["digits"], argparse.Namespace(contestants=None), 0) == list(SCENARIOS["digits"].contestants)
+
+
+def test_times_are_compared_repeat_by_repeat() -> None:
+    ours = [{**RUN, "repeat": 0, "seconds": 10.0}, {**RUN, "repeat": 1, "seconds": 20.0}]
+    expert = [{**RUN, "repeat": 1, "seconds": 60.0}, {**RUN, "repeat": 2, "seconds": 1.0}, {**RUN, "repeat": 0, "seconds": 20.0}]
+    assert ratios(expert, ours) == [3.0, 2.0]
+    rows = {line.split("|")[1].strip(): line for line in _times({"expert": expert, "prunesearch": ours}).splitlines()}
+    assert "2.50 (2.00 to 3.00)" in rows["prunesearch"]
+    alone = {"tutorial": [{**RUN, "repeat": 5}], "prunesearch": ours}
+    assert _times(alone).splitlines()[-1].endswith("| - |")
 
 
 def test_fast_is_told_with_and_without_its_exact_front() -> None:
