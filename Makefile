@@ -14,9 +14,9 @@ QUICK := $(patsubst %,tests/test_%.py,errors policy spec front hypervolume studi
 help:
 	@echo "make quickstart  install into $(VENV) and search pruning policies on scikit-learn's digits (about a minute)"
 	@echo "make install     only install; what is up to date is left alone"
-	@echo "make check       formatter, linter, import layers and the quick tests, in seconds"
-	@echo "make test        everything: also strict types, all tests and the README's commands, under ten minutes"
-	@echo "make bench       times of the search's parts (ARGS= is handed on)"
+	@echo "make check       formatter, linter, types, import layers and the quick tests, in seconds"
+	@echo "make test        everything: the same checks, all tests and the README's commands, under ten minutes"
+	@echo "make bench       the benchmarks by name; ARGS=\"peers --data-dir DIR\" runs one"
 	@echo "make clean       remove what tools have written; studies, data and $(VENV) stay"
 
 install: $(STAMP)

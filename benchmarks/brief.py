@@ -24,10 +24,10 @@ from prunesearch.schedules.markdown import table
 OURS = "prunesearch"
 WHO: Mapping[str, str] = MappingProxyType(
     {
-        "tutorial": "tutorials' page",
-        "tutorial2": "the same, `n_jobs=2`",
+        "tutorial": "tutorial",
+        "tutorial2": "tutorial, `n_jobs=2`",
         "expert": "expert's script",
-        "tuned": "the same, one-kernel Adam",
+        "tuned": "expert's script, fused Adam",
         OURS: "**prunesearch**",
         "fast": "**`--numerics fast`**",
     }
@@ -82,7 +82,7 @@ def _workers(runs: Sequence[Run]) -> str:
     most = scaled(found)[-1]
     return (
         f"The list on LeNet-300-100 is {digits(most.times)} times as fast with {most.workers} workers as with one, and takes "
-        f"{digits(most.over)} times what its epochs alone take them (`python -m benchmarks scaling`). "
+        f"{most.over - 1:.0%} longer than its training epochs alone would (`python -m benchmarks scaling`). "
     )
 
 

@@ -20,7 +20,7 @@ from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, Where, chosen, place, search_study, stored
-from benchmarks.proof.words import mean_of, origin, point_of, search_words, spread
+from benchmarks.proof.words import command_of, mean_of, origin, point_of, search_words, spread
 from benchmarks.record import Record, Run
 from prunesearch.policy import Policy
 from prunesearch.schedules.markdown import table
@@ -74,6 +74,8 @@ def policies(searches: Mapping[str, Run]) -> dict[str, Policy]:
 
 
 LIKE = "like for like"
+HARDEST = 0.9
+"""The README tells the hardest published cut up to this one; beyond it untrained networks guess."""
 
 
 def _like(kind: str, k: float, epochs: int) -> dict[str, Any]:
@@ -120,7 +122,7 @@ def _part(data: str, runs: Sequence[Run]) -> list[str]:
             shown(f"budgets-{data}-{kind}", _title(data, kind)),
             search_words(search),
         ]
-    return [*parts, origin(runs)] if parts else []
+    return [*parts, origin(runs, "proof_budgets")] if parts else []
 
 
 def _found(runs: Sequence[Run], data: str, kind: str, k: float) -> tuple[list[Run], list[Run]]:
@@ -197,11 +199,11 @@ def summary() -> list[Summary]:
     for (data, kind), systems in PUBLISHED.items():
         runs = stored(f"proof_budgets_{data}")
         for system, points in systems.items():
-            k = max(k for k in points if k <= 0.9)
+            k = max(k for k in points if k <= HARDEST)
             like, searched = _found(runs, data, kind, k)
             if searched and like:
                 what = f"{TITLES[data]}, {100 * k:g} % of {kind}s"
-                command = f"`prunesearch search {_study(data, kind)}`"
+                command = command_of("proof_budgets", _study(data, kind))
                 rows.append(Summary(system, what, f"{points[k]:g} %", f"{spread(like)} %", f"{spread(searched)} %", command))
     return rows
 

@@ -11,7 +11,7 @@ from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, asked_where, chosen, search_study, stored
-from benchmarks.proof.words import mean_of, origin, point_of, ratio_of, search_words, spread
+from benchmarks.proof.words import command_of, mean_of, origin, point_of, ratio_of, search_words, spread
 from benchmarks.record import Record, Run
 from prunesearch.policy import Policy
 from prunesearch.report.words import policy_words
@@ -57,7 +57,7 @@ def section() -> str:
         "in the cut's memory format was mended, so it is left out here; the filters' repetitions above were made after that.\n\n"
         + _front(search)
     )
-    parts = [text, table(head, [dense, *rows]), shown("cnn84", TITLE), search_words(search), front, origin(runs)]
+    parts = [text, table(head, [dense, *rows]), shown("cnn84", TITLE), search_words(search), front, origin(runs, NAME)]
     return "\n\n".join(parts)
 
 
@@ -107,7 +107,7 @@ def summary() -> list[Summary]:
         return []
     told = f"{mean_of(found, 'params'):,.0f} parameters at {spread(found)} %, {ratio_of(found)} of the latency"
     what, published = "MNIST, CNN of 8 and 4 filters, 6,130 parameters", "3,052 parameters at 94 to 95 %"
-    return [Summary("Network Pruning", what, published, searched=told, command=f"`prunesearch search {STUDY}`")]
+    return [Summary("Network Pruning", what, published, searched=told, command=command_of(NAME, STUDY))]
 
 
 def main() -> None:

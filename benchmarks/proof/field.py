@@ -19,7 +19,7 @@ from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import Dots, draw, shown
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, Where, chosen, place, search_study, stored
-from benchmarks.proof.words import mean_of, origin, point_of, search_words, spread
+from benchmarks.proof.words import command_of, mean_of, origin, point_of, search_words, spread
 from benchmarks.record import Record, Run
 from prunesearch.policy import Policy
 from prunesearch.report.words import policy_words, times
@@ -140,7 +140,7 @@ def _part(name: str, net: Net) -> list[str]:
         " ".join(filter(None, told)),
         shown(name, _title(net)),
         search_words(search),
-        origin(runs),
+        origin(runs, "proof_field"),
     ]
 
 
@@ -200,7 +200,7 @@ def summary() -> list[Summary]:
             if found:
                 told = f"{spread(found, error=True)} % error at {times(net.params / mean_of(found, 'params'))}"
                 told += " (training images shifted, see there)" if net.recipe else ""
-                command = f"`prunesearch search {_study(name)}`"
+                command = command_of("proof_field", _study(name))
                 what = f"{net.title}, {factor}x fewer parameters"
                 rows.append(Summary(source, what, f"{error:.2f} % error", searched=told, command=command))
     return rows

@@ -12,11 +12,12 @@ import argparse
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from benchmarks.proof.budgets import KERAS, NEURAL, PUBLISHED, TITLES
+from benchmarks.proof.budgets import HARDEST, KERAS, NEURAL, PUBLISHED, TITLES
 from benchmarks.proof.curves import NOISE, Asked, at, below, dense_of, draw, found, levels_of, measure, origin, told
 from benchmarks.proof.page import Summary
 from benchmarks.proof.pictures import shown
 from benchmarks.proof.searches import FOLDER, place, stored
+from benchmarks.proof.words import command_of
 from benchmarks.record import Record, Run
 from prunesearch.report.published import Published
 from prunesearch.schedules.markdown import table
@@ -118,21 +119,21 @@ def _published(data: str) -> list[Published]:
 
 
 def summary() -> list[Summary]:
-    """Rows of the README's table: per system and data set the hardest cut of neurons that still means something."""
+    """Rows of the README's table: per system and data set the hardest cuts that still mean something."""
     return [row for data, asked in CURVES.items() if (run := found(stored(NAME), asked)) for row in _summary(data, run)]
 
 
 def _summary(data: str, run: Run) -> list[Summary]:
     rows = []
-    for system, points in PUBLISHED[data, "unit"].items():
-        k = max(k for k in points if k <= 0.8)
-        what = f"{TITLES[data]}, {100 * k:g} % of units"
-        like = f"{told(at(run, SERIES['unit'], k))} % (its recipe)"
-        rows.append(Summary(system, what, f"{points[k]:g} %", like, command=_COMMAND))
+    for kind, series in SERIES.items():
+        for system, points in PUBLISHED[data, kind].items():
+            k = max(k for k in points if k <= HARDEST)
+            what = f"{TITLES[data]}, {100 * k:g} % of {kind}s"
+            rows.append(Summary(system, what, f"{points[k]:g} %", f"{told(at(run, series, k))} % (its recipe)", command=_COMMAND))
     return rows
 
 
-_COMMAND = f"`python -m benchmarks {NAME}`"
+_COMMAND = command_of(NAME)
 
 
 def main() -> None:

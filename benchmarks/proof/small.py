@@ -15,7 +15,7 @@ from benchmarks.proof.page import Summary
 from benchmarks.proof.repeats import DENSE, repeat, repeats_of
 from benchmarks.proof.searches import FOLDER, asked_where, search_study, stored
 from benchmarks.proof.strategies import CURVES, SYSTEM
-from benchmarks.proof.words import mean_of, origin, search_words, spread
+from benchmarks.proof.words import command_of, mean_of, origin, search_words, spread
 from benchmarks.record import Record, Run
 from prunesearch.policy import Policy
 from prunesearch.report.words import percent, policy_words
@@ -68,7 +68,7 @@ def section() -> str:
         "leaves, the five best of the search on validation were run again with three fresh seeds, on points that are drawn anew, "
         "and the best mean on validation was taken. Test accuracy of that one, in percent."
     )
-    return "\n\n".join([text, *parts, origin(runs)])
+    return "\n\n".join([text, *parts, origin(runs, NAME)])
 
 
 def _part(runs: Sequence[Run], search: Run) -> str:
@@ -99,7 +99,7 @@ def _summary(runs: Sequence[Run], search: Run) -> list[Summary]:
         return []
     what = f"{TITLES[study]}, {percent(share)} of neurons"
     told = {"published": f"{PUBLISHED[study, share]:g} %", "searched": f"{spread(found[1])} %"}
-    return [Summary(SYSTEM, what, **told, command=f"`prunesearch search {study}`")]
+    return [Summary(SYSTEM, what, **told, command=command_of(NAME, study))]
 
 
 def main() -> None:

@@ -25,12 +25,22 @@ def search_words(run: Run) -> str:
     )
 
 
-def origin(runs: Sequence[Run]) -> str:
+def command_of(name: str, search: str = "") -> str:
+    """What makes a row's figures, and below it the search alone: `python -m benchmarks proof_small`.
+
+    Args:
+        name: the proof's.
+        search: the study that it searches, if any.
+    """
+    return f"`python -m benchmarks {name}`" + (f"<br>`prunesearch search {search}`" if search else "")
+
+
+def origin(runs: Sequence[Run], name: str) -> str:
     """Command, dates, load, commits and machine of all runs of a section."""
     dates, about = sorted(r["date"] for r in runs), runs[-1]["machine"]
     commits = ", ".join(sorted({r["commit"] for r in runs}))
     return (
-        f"*{dates[0]} to {dates[-1]}, {load_words(runs)}; seeds of repetitions {', '.join(map(str, SEEDS))}; "
+        f"*{command_of(name)}; {dates[0]} to {dates[-1]}, {load_words(runs)}; seeds of repetitions {', '.join(map(str, SEEDS))}; "
         f"commits {commits}. {in_words(about)}.*"
     )
 
