@@ -5,6 +5,7 @@ The dashboard shows infeasible trials as best, so the Pareto figure is ours. Wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 FIGURE = "pareto-front"
 """The figure's id, so that it is replaced and not added again."""
+NOTED = re.compile(r"dashboard:(\d+):note_ver")
+"""The attribute by which Optuna's dashboard knows that a trial has a note; in it, the trial's number in the database."""
 YOURS = "\n\n---\n*What you write below this line stays.*\n"
 
 
@@ -41,6 +44,8 @@ class Annotated:
 
 def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front) -> Annotated:
     """Attach measure names, notes and the Pareto figure to a study of Optuna's tables, in place of earlier ones.
+
+    Trials that have left the front lose their notes, but for what a person has written there.
 
     Args:
         storage: Optuna's storage over the same database.
@@ -57,6 +62,7 @@ def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front
     _note(known, study_note(study, front))
     for row in front:
         _note(_trial(known, storage, row.trial), trial_note(row, front))
+    _withdraw(known, storage, front)
     save_plotly_graph_object(known, study_figure(store, study, front), graph_object_id=FIGURE)
     return Annotated(study.name, len(front))
 
@@ -126,14 +132,24 @@ def _trial(study: Study, storage: RDBStorage, number: int) -> Any:
     return Trial(study, storage.get_trial_id_from_study_id_trial_number(identity, number))
 
 
-def _note(target: Any, text: str) -> None:
-    """Save a note in place of our earlier one; what a person has added stays."""
+def _withdraw(study: Study, storage: RDBStorage, front: Front) -> None:
+    """Take our notes from trials that are not on the front."""
+    from optuna.trial import Trial
+
+    attributes = storage.get_study_system_attrs(storage.get_study_id_from_name(study.study_name))
+    for identity in [int(found[1]) for key in attributes if (found := NOTED.fullmatch(key))]:
+        if storage.get_trial_number_from_id(identity) not in front.trials:
+            _note(Trial(study, identity), None)
+
+
+def _note(target: Any, text: str | None) -> None:
+    """Save a note in place of our earlier one, or with None no note; what a person has added stays."""
     from optuna_dashboard import get_note, save_note
 
     old = get_note(target)
     _, mark, added = old.partition(YOURS)
     mine = added if mark else old
-    new = text + YOURS + mine
+    new = mine if text is None else text + YOURS + mine
     if new != old:
         save_note(target, new)
 

@@ -44,6 +44,10 @@ def known(url: str) -> optuna.Study:
     return optuna.load_study(study_name="quickstart", storage=optuna_storage(url))
 
 
+def trial(study: optuna.Study, number: int) -> optuna.trial.Trial:
+    return optuna.trial.Trial(study, study.trials[number]._trial_id)
+
+
 def test_measures_have_their_names(url: str) -> None:
     assert known(url).metric_names == ["accuracy", "params", "latency_ms"]
 
@@ -56,9 +60,9 @@ def test_the_study_s_note_lists_the_front(url: str) -> None:
 
 def test_every_front_trial_has_a_note_and_no_other(url: str) -> None:
     study, front = known(url), ps.front("quickstart", store=url)
-    noted = {t.number for t in study.trials if get_note(optuna.trial.Trial(study, t._trial_id))}
+    noted = {t.number for t in study.trials if get_note(trial(study, t.number))}
     assert noted == set(front.trials)
-    first = get_note(optuna.trial.Trial(study, study.trials[front[0].trial]._trial_id))
+    first = get_note(trial(study, front[0].trial))
     assert number(front[0].measures.params) in first
     assert front[0].policy.to_yaml() in first
 
@@ -74,6 +78,16 @@ def test_notes_of_a_person_stay(url: str) -> None:
     assert get_note(known(url)) == f"{ours}only mine"
     save_note(study, ours)
     assert ours.endswith(YOURS)
+
+
+@pytest.mark.parametrize(("note", "left"), [(YOURS, ""), (f"{YOURS}mine", "mine"), ("only mine", "only mine")])
+def test_a_trial_that_left_the_front_loses_our_note_and_keeps_a_person_s(url: str, note: str, left: str) -> None:
+    study, members = known(url), ps.front("quickstart", store=url).trials
+    other = trial(study, next(t.number for t in study.trials if t.number not in members))
+    save_note(other, f"### On the front{note}" if YOURS in note else note)
+    attach(url)
+    assert get_note(other) == left
+    save_note(other, "")
 
 
 def test_the_figure_is_replaced_not_added(url: str) -> None:

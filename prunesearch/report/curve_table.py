@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
+from prunesearch.report.findings import points_cell, points_gained
 from prunesearch.report.table import Column, Table
 from prunesearch.report.words import number, percent
 from prunesearch.sweeps.curves import FIGURES, CurvePoint, Split
@@ -28,8 +30,8 @@ def curve_table(
     rows = []
     for point in (dense, *points):
         value = point.figures.get(measure)
-        gain = None if value is None or point is dense else (value - reference if maximize else reference - value)
-        rows.append(point.to_dict() | {"points": None if gain is None else 100 * gain})
+        gained = None if value is None or point is dense else points_gained(value, reference, maximize=maximize)
+        rows.append(point.to_dict() | {"points": gained})
     columns = [
         Column("series", "series"),
         Column("level", "level", percent, right=True),
@@ -37,7 +39,7 @@ def curve_table(
         Column("sparsity", "parameters removed", percent, right=True),
         Column("params", "params", _whole, right=True),
         *_with_deviation(measure, f"{split} {metric}", rows),
-        Column("points", "vs dense", lambda v: f"{v:+.1f}", right=True),
+        Column("points", "vs dense", partial(points_cell, maximize=maximize), right=True),
         *_with_deviation(loss, f"{split} loss", rows),
         *_with_deviation("latency_ms", "latency_ms", rows),
         *([Column("reason", "no usable network because")] if any(r["reason"] for r in rows) else []),

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
-from prunesearch.errors import InfeasibleError, UsageError
 from prunesearch.front import Front, FrontRow
 from prunesearch.report.words import number, policy_words, times
 from prunesearch.results import Measures
 
 POINT = 0.01
-"""One point: the loss of accuracy that most people would give for a much smaller network."""
+"""One point: the loss of accuracy that most people would give for a much smaller network. Of a metric that is minimised, which
+may have any scale, a point is this part of the dense network's value."""
 
 
 @dataclass(frozen=True)
@@ -18,36 +19,49 @@ class Comparison:
     """A network against the dense one. Ratios above 1 are gains; None where one side was not measured.
 
     Args:
-        points: change of the metric in points (0.01), positive when better.
+        points: change of the metric in points, positive when better; see `points_gained`.
         fewer: dense parameters over this network's.
         faster: dense latency over this network's.
         lighter: dense multiply-accumulates over this network's.
+        maximize: whether more of the metric is better.
     """
 
     points: float
     fewer: float
     faster: float | None
     lighter: float
+    maximize: bool = True
 
 
 def compare(measures: Measures, dense: Measures, *, maximize: bool = True) -> Comparison:
     """`measures` against the dense network's."""
-    gain = measures.accuracy - dense.accuracy if maximize else dense.accuracy - measures.accuracy
     return Comparison(
-        points=100 * gain,
+        points=points_gained(measures.accuracy, dense.accuracy, maximize=maximize),
         fewer=dense.params / max(1, measures.params),
         faster=_faster(measures, dense),
         lighter=dense.macs / max(1, measures.macs),
+        maximize=maximize,
     )
 
 
-def smallest_within(front: Front, loss: float = POINT) -> FrontRow | None:
-    """The row with the fewest parameters whose metric is at most `loss` worse than dense; None where there is none."""
-    text = f"accuracy >= dense - {loss:g}" if maximizes(front) else f"accuracy <= dense + {loss:g}"
-    try:
-        return front.where(text, by="params")
-    except (InfeasibleError, UsageError):
+def points_gained(value: float, dense: float, *, maximize: bool) -> float:
+    """How much better than `dense` a metric is, in points: hundredths where it is maximised, else per cent of `dense`."""
+    gain, point = (value - dense, POINT) if maximize else (dense - value, POINT * abs(dense))
+    return gain / point if point else math.copysign(math.inf, gain) if gain else 0.0
+
+
+def within_a_point(value: float, dense: float, *, maximize: bool) -> bool:
+    """Whether a metric is at most one point worse than `dense`."""
+    return points_gained(value, dense, maximize=maximize) >= -1 - 1e-9
+
+
+def smallest_within(front: Front) -> FrontRow | None:
+    """The row with the fewest parameters whose metric is at most one point worse than dense; None where there is none."""
+    if front.dense is None:
         return None
+    dense, maximize = front.dense.accuracy, maximizes(front)
+    close = tuple(row for row in front if within_a_point(row.measures.accuracy, dense, maximize=maximize))
+    return replace(front, rows=close, recorded=None).best("params") if close else None
 
 
 def maximizes(front: Front) -> bool:
@@ -86,15 +100,23 @@ def versus(found: Comparison) -> str:
     parts = [f"{times(found.fewer)} fewer parameters"]
     if found.faster is not None and not 0.98 < found.faster < 1.02:
         parts.append(f"{times(found.faster)} faster" if found.faster >= 1 else f"{times(1 / found.faster)} slower")
-    return ", ".join([*parts, points_words(found.points)])
+    return ", ".join([*parts, points_words(found.points, maximize=found.maximize)])
 
 
-def points_words(points: float) -> str:
-    """`0.6 points lower`, `1 point higher`, `as accurate`."""
+def points_words(points: float, *, maximize: bool = True) -> str:
+    """`0.6 points lower`, `1 point higher`, `as accurate as dense`; where less is better `40 % worse`, `as good as dense`."""
     size = f"{abs(points):.1f}".removesuffix(".0")
     if size == "0":
-        return "as accurate as dense"
-    return f"{size} {'point' if size == '1' else 'points'} {'higher' if points > 0 else 'lower'}"
+        return "as accurate as dense" if maximize else "as good as dense"
+    if maximize:
+        return f"{size} {'point' if size == '1' else 'points'} {'higher' if points > 0 else 'lower'}"
+    way = "better" if points > 0 else "worse"
+    return f"{size} % {way}" if math.isfinite(points) else f"{way} than dense"
+
+
+def points_cell(points: float, *, maximize: bool = True) -> str:
+    """The metric's change for a table: `-0.6`, in points; where less is better it is `+40.0 %` for what is 40 points worse."""
+    return f"{points:+.1f}" if maximize else f"{0.0 - points:+.1f} %"
 
 
 def _faster(measures: Measures, dense: Measures) -> float | None:

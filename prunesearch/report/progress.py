@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from prunesearch.front import Front
-from prunesearch.report.findings import POINT
+from prunesearch.report.findings import within_a_point
 from prunesearch.report.words import duration, number, percent, policy_words, times
 from prunesearch.results import Measures
 from prunesearch.search.events import (
@@ -109,10 +109,9 @@ class Progress:
         """Fewest parameters on the front within one point of dense."""
         if self.dense is None:
             return None
-        sign = 1 if self.maximize else -1
+        dense, maximize = self.dense.accuracy, self.maximize
         on_front = [self.known[n] for n in self.front if n in self.known]
-        close = [m.params for m in on_front if sign * (self.dense.accuracy - m.accuracy) <= POINT + 1e-12]
-        return min(close, default=None)
+        return min((m.params for m in on_front if within_a_point(m.accuracy, dense, maximize=maximize)), default=None)
 
     def figures(self) -> dict[str, str]:
         """What the display shows, by title; figures that are not there yet are left out."""

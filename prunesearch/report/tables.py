@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from prunesearch.front import Front, FrontRow
-from prunesearch.report.findings import compare, maximizes
+from prunesearch.report.findings import compare, maximizes, points_cell
 from prunesearch.report.table import Column, Table
 from prunesearch.report.words import number, percent, policy_words, times
 from prunesearch.results import MEASURES, EpochRow, GroupInfo, LayerRow, Measures
@@ -93,12 +94,12 @@ def epochs_table(epochs: Sequence[EpochRow]) -> Table:
 
 
 def _objective_columns(front: Front) -> list[Column]:
-    columns = []
+    columns, change = [], partial(points_cell, maximize=maximizes(front))
     for name in front.directions:
         columns.append(Column(name, name, number, right=True))
         field, title = VERSUS.get(name, ("", ""))
         if field and front.dense:
-            columns.append(Column(field, title, _points if field == "points" else times, right=True))
+            columns.append(Column(field, title, change if field == "points" else times, right=True))
     return columns
 
 
@@ -109,11 +110,6 @@ def _front_row(row: FrontRow, front: Front, mark: str) -> dict[str, Any]:
 
 def _dense_row(dense: Measures) -> dict[str, Any]:
     return {"trial": "dense", **dense.to_dict(), "words": "the network as it is, not pruned"}
-
-
-def _points(points: float) -> str:
-    """A change in points with its sign: `-0.6`."""
-    return f"{points:+.1f}"
 
 
 def groups_table(groups: Sequence[GroupInfo]) -> Table:

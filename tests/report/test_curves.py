@@ -123,7 +123,7 @@ def test_the_table_shows_one_split_and_the_csv_everything() -> None:
     assert (cells["series"], cells["level"], cells["points"]) == ("weight, l1", "90 %", "-35.0")
     assert (cells["test_accuracy"], cells["test_accuracy_sd"], cells["params"]) == ("0.6000", "0.0200", "550")
     minimised = curve_table(POINTS, DENSE, split="validation", metric="mse", title="t", maximize=False)
-    assert {c.key: c.text(minimised.rows[1]) for c in minimised.columns}["points"] == "+35.0"
+    assert {c.key: c.text(minimised.rows[1]) for c in minimised.columns}["points"] == "-37.2 %"
     wide = curve_csv(POINTS, DENSE)
     assert {c.key for c in wide.columns} >= {*FIGURES, *(f"{n}_sd" for n in FIGURES), "series", "level", "seeds", "reason"}
     assert [r["series"] for r in wide.rows] == ["dense", "weight, l1", "weight, l1", "neuron, l1", "neuron, l1"]

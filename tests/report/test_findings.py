@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from prunesearch.report.findings import POINT, Comparison, compare, finding, poi
 from prunesearch.results import Measures
 
 DIRECTIONS: dict[str, Direction] = {"accuracy": "maximize", "params": "minimize"}
+LESS: dict[str, Direction] = {"accuracy": "minimize", "params": "minimize"}
 
 
 def measures(accuracy: float, params: int, latency_ms: float | None = None) -> Measures:
@@ -36,8 +35,8 @@ def test_a_comparison_counts_gains_as_more_than_one() -> None:
 
 
 def test_a_metric_that_is_minimised_is_better_when_lower() -> None:
-    assert compare(measures(0.5, 10), measures(0.7, 10), maximize=False).points == pytest.approx(20.0)
-    assert compare(measures(0.5, 10), measures(0.7, 10)).points == pytest.approx(-20.0)
+    assert compare(measures(0.5, 10), measures(0.8, 10), maximize=False).points == pytest.approx(37.5)
+    assert compare(measures(0.5, 10), measures(0.8, 10)).points == pytest.approx(-30.0)
 
 
 def test_without_a_latency_nothing_is_said_about_speed() -> None:
@@ -64,6 +63,29 @@ def test_versus(comparison: Comparison, words: str) -> None:
 )
 def test_points(points: float, words: str) -> None:
     assert points_words(points) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "dense", "words"),
+    [
+        (0.7, 0.5, "2.00x fewer parameters, 40 % worse"),
+        (0.497, 0.5, "2.00x fewer parameters, 0.6 % better"),
+        (0.5, 0.5, "2.00x fewer parameters, as good as dense"),
+        (0.0090, 0.0012, "2.00x fewer parameters, 650 % worse"),
+        (-2.5, -2.0, "2.00x fewer parameters, 25 % better"),
+        (0.1, 0.0, "2.00x fewer parameters, worse than dense"),
+        (0.0, 0.0, "2.00x fewer parameters, as good as dense"),
+    ],
+)
+def test_of_a_metric_that_is_minimised_it_is_said_whether_it_is_better(value: float, dense: float, words: str) -> None:
+    assert versus(compare(measures(value, 500), measures(dense, 1000), maximize=False)) == words
+
+
+def test_the_sentence_about_a_small_error() -> None:
+    """Both are within 0.01 of dense; one is within a hundredth of it."""
+    rows = (row(0, 0.001205, 500), row(1, 0.0090, 100))
+    found = finding(front(*rows, dense=measures(0.0012, 1000), directions=LESS))
+    assert found.startswith("2.00x fewer parameters, 0.4 % worse: trial 0,")
 
 
 def test_the_smallest_within_a_point() -> None:
@@ -102,8 +124,7 @@ def test_smallest_within_agrees_with_a_plain_search(points: list[tuple[int, int]
 
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(1, 1000)), min_size=1, max_size=12))
 def test_smallest_within_turns_round_for_a_loss(points: list[tuple[int, int]]) -> None:
-    ways: dict[str, Any] = {"accuracy": "minimize", "params": "minimize"}
-    rows = [row(i, a / 100, p) for i, (a, p) in enumerate(points)]
-    found = smallest_within(front(*rows, dense=measures(0.5, 1000), directions=ways))
-    expected = [r.measures.params for r in rows if r.measures.accuracy <= 0.5 + POINT]
+    rows = [row(i, a / 1000, p) for i, (a, p) in enumerate(points)]
+    found = smallest_within(front(*rows, dense=measures(0.05, 1000), directions=LESS))
+    expected = [r.measures.params for r in rows if r.measures.accuracy <= 0.05 * (1 + POINT)]
     assert (found.measures.params if found else None) == min(expected, default=None)

@@ -92,6 +92,8 @@ def test_for_a_loss_less_is_better() -> None:
     lower = replace(STARTED, objectives={"accuracy": "minimize", "params": "minimize"})
     state = after(lower, dense(), finished(2, 0.2, 50, 3), finished(3, 0.95, 10, 4), FrontChanged(3, (2, 3), 0.1))
     assert (state.best, state.smallest) == (0.2, 50)
+    farther = state.after(finished(4, 0.9095, 20, 5), 9.0).after(FrontChanged(4, (2, 3, 4), 0.1), 9.0)
+    assert farther.smallest == 50  # 1.06 % worse than dense's 0.9
 
 
 def test_figures_leave_out_what_is_not_there_yet() -> None:

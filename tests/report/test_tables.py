@@ -43,6 +43,13 @@ def test_a_front_stands_below_the_dense_network() -> None:
     ]
 
 
+def test_a_metric_that_is_minimised_stands_with_its_change_in_per_cent_of_dense() -> None:
+    ways: dict[str, Direction] = {"accuracy": "minimize", "params": "minimize"}
+    rows = (row(0, 0.45, 500), row(1, 0.9, 400), row(2, 1.26, 300))
+    found = front_table(Front.of(rows, ways, dense=DENSE, study="s"))
+    assert [found.columns[2].text(r) for r in found.rows] == ["-", "-50.0 %", "+0.0 %", "+40.0 %"]
+
+
 def test_without_a_dense_network_nothing_is_compared() -> None:
     table = front_table(front(row(3, 0.89, 500), dense=None))
     assert [c.title for c in table.columns] == ["trial", "accuracy", "params", "macs", "", "policy"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -14,6 +15,8 @@ import prunesearch as ps
 from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import StudyError
+from prunesearch.front import Front
+from prunesearch.report.points import study_figure
 from prunesearch.report.tables import front_table
 from prunesearch.results import DENSE, Job, Outcome, Result
 from prunesearch.search import events
@@ -89,6 +92,45 @@ def test_who_reads_sees_which_figures_they_are(bench: Bench) -> None:
     assert "measured again in exact" in titles["fast"]
     bench.search(said(name="cut"), engine=Exact(interrupting(1)))
     assert "figures of fast numerics" in front_table(ps.front("cut", store=bench.store.url)).title
+
+
+def test_the_figure_has_the_figures_of_the_front_that_it_shows(bench: Bench) -> None:
+    """One member breaks the constraint in exact numerics: it leaves the front, and is not drawn above it in fast figures."""
+    broken: list[int] = []
+
+    def change(outcome: Outcome) -> Outcome:
+        assert outcome.result is not None
+        if outcome.job.number != DENSE and not broken:
+            broken.append(outcome.job.number)
+        return replace(outcome, result=shifted(outcome.result, -0.5)) if outcome.job.number in broken else outcome
+
+    front = bench.search(said(constraints={"accuracy": ">= dense - 0.3"}), engine=Exact(change)).front
+    traces, title = drawn(bench, front)
+    exact = bench.store.exact("s")
+    assert len(front) and not set(broken) & set(front.trials)
+    assert dict(zip(traces["front"]["x"], traces["front"]["y"], strict=True)) == {
+        row.measures.params: row.measures.accuracy for row in front
+    }
+    left = exact[broken[0]].measures
+    assert left is not None
+    assert (left.params, left.accuracy) in zip(traces["infeasible"]["x"], traces["infeasible"]["y"], strict=True)
+    assert title.endswith("(found in fast numerics, measured again in exact)")
+    told = {int(text.split()[1].strip(":")): text for trace in traces.values() for text in trace["hovertext"] if "trial" in text}
+    assert len(told) == 12
+    assert {number for number, text in told.items() if "figures of fast numerics" not in text} == set(exact) - {DENSE}
+
+
+def test_the_figure_says_that_its_figures_are_fast(bench: Bench) -> None:
+    front = bench.search(said(), engine=Exact(interrupting(3))).front
+    traces, title = drawn(bench, front)
+    assert sorted(traces["front"]["y"]) == sorted(row.measures.accuracy for row in front)
+    assert title.endswith("(figures of fast numerics)")
+
+
+def drawn(bench: Bench, front: Front) -> tuple[dict[str, Any], str]:
+    """The traces of the study's figure by name, and its title."""
+    plain = json.loads(study_figure(bench.store, bench.store.study("s"), front).to_json())
+    return {trace["name"].split(" ")[0]: trace for trace in plain["data"]}, plain["layout"]["title"]["text"]
 
 
 def test_an_exact_study_measures_nothing_again(bench: Bench) -> None:
