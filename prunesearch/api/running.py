@@ -185,7 +185,7 @@ def usable(engine: Engine, job: Job) -> Result:
 
     Raises:
         InfeasibleError: the trial failed, or left no usable network.
-        EnvironmentFailure: it ran out of memory, or its worker died.
+        EnvironmentFailure: memory, disk, a device or a package was missing, or its worker died.
     """
     engine.submit(job)
     outcome = engine.next()
@@ -214,8 +214,8 @@ def _columns(measured: Iterable[Measures]) -> dict[str, list[float]]:
 
 def _failure(result: Result) -> PrunesearchError:
     reason = result.reason or result.state
-    if reason.startswith("out of memory"):
-        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less")
+    if result.outside:
+        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less" if "out of memory" in reason else None)
     hint = "prune less, or later" if result.state == "infeasible" else "the reason is the network's or the policy's own"
     return InfeasibleError(f"the trial ended without a usable network: {reason}", hint)
 

@@ -12,6 +12,7 @@ import pytest
 
 from prunesearch.api import doctoring
 from prunesearch.cli.app import COMMANDS
+from tests.disk import full_disk
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -99,6 +100,13 @@ def test_a_run_that_cannot_write_says_so_before_it_begins(run: Run, tmp_path: Pa
     (tmp_path / "file").write_text("epochs: 1\n")
     ran = run("run", "file", "--task", "a-task-that-nobody-loads", what, "file/there")
     assert (ran.code, "cannot write 'file/there'" in ran.err, "folder that you may write to" in ran.err) == (6, True, True)
+
+
+def test_a_run_on_a_full_disk_ends_with_6(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("epochs: 1\nepoch_threshold: 0\nthreshold: 0.5\n")
+    with full_disk(1_000):
+        ran = run("run", "p.yaml", "--task", "iris-mlp", "--record", "rec")
+    assert (ran.code, "File too large" in ran.err, "network's or the policy's own" in ran.err) == (6, True, False)
 
 
 def test_export_prints_the_folder(run: Run, tmp_path: Path) -> None:
