@@ -27,9 +27,13 @@ _QUERY_PASSWORD = re.compile(r"(?P<head>[?&](?:password|passwd|pwd|sslpassword)=
 
 
 class PrunesearchError(Exception):
-    """Base of all: `str(error)` is the message with secrets masked, `hint` what to do about it."""
+    """Base of all: `str(error)` is the message with secrets masked, `hint` what to do about it.
+
+    `found` is what had been found when the error came, where it is worth telling: the run whose files could not be written.
+    """
 
     exit_code = 1
+    found: object = None
 
     def __init__(self, message: str, hint: str | None = None) -> None:
         self.message = mask_secrets(message)

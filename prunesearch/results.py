@@ -258,6 +258,7 @@ class Result:
         epochs_trained: epochs actually trained for it (less than asked where stages were shared).
         report: precision, recall, F1 per class on the test split, where asked for.
         losses: mean loss per example by split, `validation` and `test`, where the job asked for it.
+        outside: whether it failed for want of something outside of it: memory, disk, a device, a package. Is not stored.
     """
 
     state: State
@@ -275,6 +276,7 @@ class Result:
     epochs_trained: int = 0
     report: Mapping[str, Any] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
+    outside: bool = False
 
 
 @dataclass(frozen=True)

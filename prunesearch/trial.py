@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from prunesearch.criteria import load_plugin
-from prunesearch.errors import PrunesearchError
+from prunesearch.errors import EnvironmentFailure, PrunesearchError
 from prunesearch.measure.accuracy import classification_report, mean_loss, predictions, same_metric
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.latency import measure_latency
@@ -151,6 +151,7 @@ class _Trial:
             device=self._where,
             timings=self.clock.timings(),
             epochs_trained=sum(not row.shared for row in self.rows),
+            outside=isinstance(problem, EnvironmentFailure) or _no_memory(problem),
         )
 
     def _waited(self) -> float:
@@ -328,13 +329,17 @@ def _one_thread(device: torch.device) -> Iterator[None]:
 def _reason(problem: Exception) -> str:
     """What went wrong, in one line."""
     first = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-    if isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem):
+    if _no_memory(problem):
         return f"out of memory: {first}"
     if isinstance(problem, TrialFailure):
         return first
     hint = f" ({problem.hint})" if isinstance(problem, PrunesearchError) and problem.hint else ""
     name = "" if isinstance(problem, PrunesearchError) else f"{type(problem).__name__}: "
     return f"{name}{first}{hint}"
+
+
+def _no_memory(problem: Exception) -> bool:
+    return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)
 
 
 def _nothing() -> None:

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.api.running import read_policy, usable
 from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
+from prunesearch.drafts import beside
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
@@ -64,7 +64,7 @@ def export(
     target = refuse_existing(to or f"{record.name}-trial-{number}")
     if record.spec.get("numerics", "exact") != "exact":
         record, chosen = in_exact(record, chosen, again)
-    with _network(record, chosen, device, data_folder(data_dir), tuple(plugin)) as (network, found):
+    with _network(record, chosen, target, (device, data_folder(data_dir), tuple(plugin))) as (network, found):
         return str(write_bundle(target, network, about_trial(record, found)))
 
 
@@ -146,17 +146,16 @@ def _no_network(trial: TrialRecord) -> TrialError:
 
 @contextmanager
 def _network(
-    study: StudyRecord, trial: TrialRecord, device: str | None, data_dir: str | None, plugins: tuple[str, ...]
+    study: StudyRecord, trial: TrialRecord, to: Path, how: tuple[str | None, str | None, tuple[str, ...]]
 ) -> Iterator[tuple[str, TrialRecord]]:
-    """A folder with the trial's network: the kept one, or that of running the trial again; and the trial with its figures."""
+    """A folder with the trial's network, the kept one or, beside `to`, that of running it again; and the trial's figures."""
     kept = Path(trial.kept_in) if trial.kept_in else None
     if kept and (kept / WEIGHTS).exists() and (kept / ARCHITECTURE).exists():
         yield str(kept), trial
         return
-    with TemporaryDirectory(prefix="prunesearch-") as folder:
-        target = str(Path(folder) / "network")
-        again = run_again(study, trial, device, data_dir, plugins, keep_to=target)
-        yield target, trial if trial.measures else _with(trial, again)
+    with beside(to) as draft:
+        again = run_again(study, trial, *how, keep_to=str(draft))
+        yield str(draft), trial if trial.measures else _with(trial, again)
 
 
 def run_again(

@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.settings import arrays_folder, data_folder
+from prunesearch.drafts import beside
 from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
 from prunesearch.fitting import chosen_groups
@@ -108,8 +108,9 @@ def run(
         PolicyError: the policy is not valid, or names groups that the network does not have.
         TaskError: the task does not load.
         InfeasibleError: no usable network came out, with the reason.
-        EnvironmentFailure: data, device or memory is missing, or the bundle cannot be written.
-        UsageError: the folder of the bundle or of the recording is there already.
+        EnvironmentFailure: data, device or memory is missing, or bundle or recording cannot be written.
+        UsageError: the folder of the bundle or of the recording is there already. An error that comes only when all is
+            trained has the run as `found`.
     """
     if record:
         from prunesearch.recordings import refuse_existing as refuse_recording
@@ -124,16 +125,16 @@ def run(
     scaled = given.rescaled(given.epochs if epochs is None else epochs)
     where, arrays = data_folder(data_dir), arrays_folder() if own is None else None
     spec = EngineSpec(ref, scaled.epochs, seed, device, 1, where, tuple(plugin), numerics=numerics, arrays=arrays)
-    with open_engine("serial", spec, task=own) as engine, _kept(to) as folder:
+    with _draft(to) as network, _draft(record) as recording, open_engine("serial", spec, task=own) as engine:
         info = engine.describe()
         check_groups(scaled, info)
         dense = dense_reference(engine, scaled.epochs, seed)
         wanted = tuple(range(seed, seed + seeds))
         jobs = [Job(i, scaled, scaled.epochs, s, LatencySpec(), dense) for i, s in enumerate(wanted)]
-        jobs[0] = replace(jobs[0], keep_to=folder, record_to=record)
+        jobs[0] = replace(jobs[0], keep_to=network, record_to=recording)
         results = tuple(usable(engine, job) for job in jobs)
         found = Ran(ref, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
-        return replace(found, written=_bundle(found, folder, to) if to and folder else None, recorded=record)
+        return _delivered(found, (network, recording), to, record, force)
 
 
 def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:
@@ -184,7 +185,7 @@ def usable(engine: Engine, job: Job) -> Result:
 
     Raises:
         InfeasibleError: the trial failed, or left no usable network.
-        EnvironmentFailure: it ran out of memory, or its worker died.
+        EnvironmentFailure: memory, disk, a device or a package was missing, or its worker died.
     """
     engine.submit(job)
     outcome = engine.next()
@@ -213,26 +214,41 @@ def _columns(measured: Iterable[Measures]) -> dict[str, list[float]]:
 
 def _failure(result: Result) -> PrunesearchError:
     reason = result.reason or result.state
-    if reason.startswith("out of memory"):
-        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less")
+    if result.outside:
+        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less" if "out of memory" in reason else None)
     hint = "prune less, or later" if result.state == "infeasible" else "the reason is the network's or the policy's own"
     return InfeasibleError(f"the trial ended without a usable network: {reason}", hint)
 
 
 @contextmanager
-def _kept(to: str | None) -> Iterator[str | None]:
-    """A folder for the network until the bundle is written, or None where none is wanted."""
-    if to is None:
+def _draft(to: str | None) -> Iterator[str | None]:
+    """Where the engine leaves what shall go to `to`, made before anything is trained; None where nothing is wanted."""
+    if not to:
         yield None
         return
-    with TemporaryDirectory(prefix="prunesearch-") as folder:
-        yield str(Path(folder) / "network")
+    with beside(Path(to)) as draft:
+        yield str(draft)
 
 
-def _bundle(ran: Ran, network: str, to: str) -> str:
-    from prunesearch.export.bundle import write_bundle
+def _delivered(found: Ran, drafts: tuple[str | None, str | None], to: str | None, record: str | None, force: bool) -> Ran:
+    """The run with its bundle and recording in their places, made of `drafts`; where one cannot be, the other still is."""
+    network, recording = drafts
+    try:
+        try:
+            if recording and record:
+                from prunesearch.recordings import put_in_place
 
-    return str(write_bundle(to, network, _about(ran)))
+                put_in_place(recording, record, force=force)
+                found = replace(found, recorded=record)
+        finally:
+            if network and to:
+                from prunesearch.export.bundle import write_bundle
+
+                found = replace(found, written=str(write_bundle(to, network, _about(found))))
+    except PrunesearchError as error:
+        error.found = found
+        raise
+    return found
 
 
 def _about(ran: Ran) -> About:

@@ -60,7 +60,7 @@ def build() -> typer.Typer:
     command(made, api.front, show.front)
     command(made, api.show, show.shown)
     command(made, api.groups, work.groups)
-    command(made, api.run, work.ran)
+    command(made, api.run, work.ran, around=work.running)
     command(made, api.curve, curving.drawn, around=curving.watched)
     command(made, api.sensitivity, sensing.sensed, around=curving.watched, own={"to": SENSED})
     command(made, api.export, work.exported, formats=False)

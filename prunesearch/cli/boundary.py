@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import traceback
 from collections.abc import Sequence
 
 import typer
 
-from prunesearch.cli.console import Talk, pipe_closed
+from prunesearch.cli.console import Talk, pipe_closed, printing
 from prunesearch.cli.stopping import code_of, terminable
 from prunesearch.errors import PrunesearchError, mask_secrets
 
@@ -17,9 +16,8 @@ def guarded(argv: Sequence[str]) -> int:
     """Run the command line `argv`; never raises, save `SystemExit` out of shell completion."""
     talk, debug = Talk(), "--debug" in argv
     try:
-        with terminable():
+        with terminable(), printing():
             code = _run(argv)
-            sys.stdout.flush()
     except BrokenPipeError:
         return pipe_closed()
     except KeyboardInterrupt as stop:

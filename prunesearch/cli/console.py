@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
 from rich.console import Console
 from rich.text import Text
 
+from prunesearch.errors import EnvironmentFailure
+
 PIPE_WIDTH = 400
 """Columns of a table in a pipe, where there is no edge to wrap at."""
 BROKEN_PIPE = 141
 """What shells report for SIGPIPE."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
+"""What a disk answers that takes no more."""
 
 
 def data_console() -> Console:
@@ -56,5 +63,34 @@ class Talk:
 
 def pipe_closed() -> int:
     """Our reader went away, as `| head` does: let the last flush go nowhere. Returns the exit code."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    _drop_the_rest()
     return BROKEN_PIPE
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """All that a command prints is on its way in the end.
+
+    Raises:
+        EnvironmentFailure: the disk that it goes to is full.
+    """
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        _flush_or_drop()
+        told = f"cannot write {repr(error.filename) if error.filename else 'the output'}: {error.strerror}"
+        raise EnvironmentFailure(told, "make room, or write to another place") from error
+
+
+def _flush_or_drop() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _drop_the_rest()
+
+
+def _drop_the_rest() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

@@ -15,7 +15,7 @@ from prunesearch.api.doctoring import Finding
 from prunesearch.api.running import Ran
 from prunesearch.cli.build import Context, command_line
 from prunesearch.cli.formats import emit
-from prunesearch.errors import EnvironmentFailure, mask_secrets
+from prunesearch.errors import EnvironmentFailure, PrunesearchError, mask_secrets
 from prunesearch.report.findings import compare, versus
 from prunesearch.report.table import Column, Table
 from prunesearch.report.tables import groups_table, layers_table, measures_table
@@ -39,6 +39,16 @@ def checked(found: Checked, context: Context) -> None:
     if not given["study"]:
         given["task"] = found.study.task
     context.talk.command(mask_secrets(command_line("search", given)), f"about {duration(found.seconds)} of training")
+
+
+def running(run: Callable[..., Ran], context: Context) -> Ran:
+    """Run; the figures are printed also where bundle or recording cannot be written in the end."""
+    try:
+        return run(**context.given)
+    except PrunesearchError as error:
+        if isinstance(error.found, Ran):
+            ran(error.found, context)
+        raise
 
 
 def ran(found: Ran, context: Context) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.results import DenseReference, LatencySpec, Result
 
-_ELSEWHERE = ("out of memory", "CUDA", "died", "killed")
+_ELSEWHERE = ("CUDA", "died", "killed")
 
 
 def reference_of(result: Result, latency: LatencySpec) -> DenseReference:
@@ -17,10 +17,10 @@ def reference_of(result: Result, latency: LatencySpec) -> DenseReference:
 
     Raises:
         TaskError: it could not be trained.
-        EnvironmentFailure: memory or workers gave out.
+        EnvironmentFailure: memory, disk or workers gave out.
     """
     if result.measures is None or result.state == "failed":
         reason = result.reason or "no reason was given"
-        kind = EnvironmentFailure if any(word in reason for word in _ELSEWHERE) else TaskError
+        kind = EnvironmentFailure if result.outside or any(word in reason for word in _ELSEWHERE) else TaskError
         raise kind(f"the dense network could not be trained: {reason}", "'prunesearch check' tries the task in a few seconds")
     return DenseReference(result.measures, result.signature, latency, result.epochs, result.layers, result.report)

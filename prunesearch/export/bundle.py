@@ -11,13 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from prunesearch.errors import EnvironmentFailure, UsageError
+from prunesearch.drafts import beside, writing
+from prunesearch.errors import UsageError
 from prunesearch.export.about import About
 from prunesearch.export.card import card
 
@@ -29,9 +27,12 @@ def refuse_existing(to: str | Path) -> Path:
 
     Raises:
         UsageError: something is there; a bundle never overwrites.
+        EnvironmentFailure: the path is none that can be written.
     """
     target = Path(to)
-    if target.exists():
+    with writing(target):
+        there = target.exists()
+    if there:
         raise UsageError(f"'{target}' is there already", "give another folder with --to; nothing is overwritten")
     return target
 
@@ -52,7 +53,8 @@ def write_bundle(to: str | Path, network: str | Path, about: About) -> Path:
         EnvironmentFailure: it cannot be written, or the network's files cannot be read.
     """
     target, source = refuse_existing(to), Path(network)
-    with _whole(target) as folder:
+    with writing(target), beside(target) as folder:
+        folder.mkdir()
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
         checksum = checksum_of(folder / WEIGHTS)
         described = json.loads((source / ARCHITECTURE).read_text(encoding="utf-8"))
@@ -60,6 +62,7 @@ def write_bundle(to: str | Path, network: str | Path, about: About) -> Path:
         (folder / ARCHITECTURE).write_text(json.dumps(told, indent=1), encoding="utf-8")
         (folder / POLICY).write_text(_policy_text(about, target.name), encoding="utf-8")
         (folder / CARD).write_text(card(about, target.name, checksum), encoding="utf-8")
+        folder.rename(target)
     return target
 
 
@@ -83,21 +86,6 @@ def read_architecture(bundle: str | Path) -> dict[str, Any]:
             f"'{bundle}' is not a bundle: {path.name} cannot be read ({error})", "'prunesearch export' writes one"
         ) from None
     return found
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A folder beside `target` that becomes it when all is written, and goes when something fails."""
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as made:
-            folder = Path(made) / target.name
-            folder.mkdir()
-            yield folder
-            folder.rename(target)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a folder that you may write to with --to") from None
 
 
 def _policy_text(about: About, folder: str) -> str:

@@ -12,6 +12,6 @@ States are the network before the first step (epoch -1), after every epoch as it
 from __future__ import annotations
 
 from prunesearch.recordings.reading import Recording, State, Tensors
-from prunesearch.recordings.writing import Draft, refuse_existing
+from prunesearch.recordings.writing import Draft, put_in_place, refuse_existing
 
-__all__ = ["Draft", "Recording", "State", "Tensors", "refuse_existing"]
+__all__ = ["Draft", "Recording", "State", "Tensors", "put_in_place", "refuse_existing"]

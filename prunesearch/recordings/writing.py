@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
-from prunesearch.errors import EnvironmentFailure, UsageError
+from prunesearch.drafts import beside, writing
+from prunesearch.errors import UsageError
 from prunesearch.recordings.packing import Mask, pack
 from prunesearch.recordings.sampling import WHOLE, WIDTH, cut_out
 from prunesearch.results import EpochRow
@@ -35,12 +35,39 @@ def refuse_existing(to: str | Path, *, force: bool = False) -> Path:
 
     Raises:
         UsageError: something is there.
+        EnvironmentFailure: the path is none that can be written.
     """
     target = Path(to)
-    recorded = (target / INDEX).is_file()
-    if target.exists() and not (force and recorded):
+    with writing(target):
+        there, recorded = target.exists(), (target / INDEX).is_file()
+    if there and not (force and recorded):
         hint = "--force replaces it" if recorded else "it is no recording, so nothing is overwritten: give another folder"
         raise UsageError(f"'{target}' is there already", hint)
+    return target
+
+
+def put_in_place(made: str | Path, to: str | Path, *, force: bool = False) -> Path:
+    """Give a recording its place; one that it replaces goes when the new one is there.
+
+    Args:
+        made: the recording, on the same disk.
+        to: its place.
+        force: let a recording that is there by now be replaced; anything else never is.
+
+    Raises:
+        UsageError: something is there.
+        EnvironmentFailure: it cannot be put there.
+    """
+    target = refuse_existing(to, force=force)
+    with writing(target), beside(target) as old:
+        try:
+            if target.exists():
+                target.rename(old)
+            Path(made).rename(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.rename(target)
+            raise
     return target
 
 
@@ -48,7 +75,7 @@ class Draft:
     """A recording in the making; a context manager that leaves nothing behind unless `close` was called.
 
     Args:
-        to: the folder; a recording that is there is replaced by `close`.
+        to: the folder; nothing may be there when `close` is called.
         params: parameters of the dense network; above `WHOLE` a sample of every tensor is kept.
 
     Raises:
@@ -57,11 +84,10 @@ class Draft:
 
     def __init__(self, to: str | Path, params: int) -> None:
         self._target, self.sampled = Path(to), params > WHOLE
-        try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            self._folder = Path(tempfile.mkdtemp(prefix=f".{self._target.name}-", dir=self._target.parent))
-        except OSError as error:
-            raise _unwritable(self._target, error) from None
+        self._made = ExitStack()
+        self._folder = self._made.enter_context(beside(self._target))
+        with writing(self._target):
+            self._folder.mkdir()
         self._states: list[dict[str, Any]] = []
         self._shapes: dict[str, list[int]] = {}
 
@@ -69,7 +95,7 @@ class Draft:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._made.close()
 
     def restart(self) -> None:
         """Forget all states: the run has begun anew."""
@@ -94,11 +120,9 @@ class Draft:
         tensors: dict[str, NDArray[Any]] = {f"weight/{n}": np.ascontiguousarray(cut(v), np.float32) for n, v in values.items()}
         tensors |= {f"kept/{name}": pack(np.asarray(cut(mask), np.bool_)) for name, mask in kept.items()}
         path = self._folder / f"{len(self._states):04}.safetensors"
-        try:
+        with writing(self._target):
             save_file(tensors, path)
             path.chmod(0o644)  # safetensors makes files that only their owner may read
-        except OSError as error:
-            raise _unwritable(self._target, error) from None
         self._shapes = {name: list(value.shape) for name, value in values.items()}
         left = {name: int(np.count_nonzero(mask)) for name, mask in kept.items()}
         told = {"kind": kind, "epoch": epoch, "row": asdict(row) if row else None, "kept": left}
@@ -111,26 +135,17 @@ class Draft:
             about: what else the index holds.
 
         Raises:
+            UsageError: something is there by now.
             EnvironmentFailure: it cannot be written.
         """
         sample = {"outputs": WIDTH, "inputs": WIDTH} if self.sampled else None
         told = {"format": FORMAT, **about, "sample": sample, "shapes": self._shapes, "states": self._states}
-        try:
+        with writing(self._target):
             (self._folder / INDEX).write_text(json.dumps(told, indent=1), encoding="utf-8")
-            self._folder.chmod(0o755)
-            if self._target.exists():
-                shutil.rmtree(self._target)
-            self._folder.rename(self._target)
-        except OSError as error:
-            raise _unwritable(self._target, error) from None
-        return self._target
+        return put_in_place(self._folder, self._target)
 
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _unwritable(target: Path, error: OSError) -> EnvironmentFailure:
-    return EnvironmentFailure(f"cannot write '{target}': {error.strerror or error}", "give a folder that you may write to")

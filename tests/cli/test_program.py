@@ -65,6 +65,13 @@ def test_a_reader_that_goes_away_is_no_error(url: str, tmp_path: Path) -> None:
     assert (ran.stdout, ran.stderr) == ('{\n  "', "")
 
 
+def test_a_full_disk_is_no_bug(url: str, tmp_path: Path) -> None:
+    command = f"{sys.executable} -m prunesearch front --store {url} --format json > /dev/full"
+    ran = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    told = "error: cannot write the output: No space left on device\nhint: make room, or write to another place\n"
+    assert (ran.returncode, ran.stderr) == (6, told)
+
+
 def test_no_color_where_it_is_not_wanted(url: str, tmp_path: Path) -> None:
     assert "\x1b" not in started(["-m", "prunesearch", "front"], url, tmp_path).stdout
 
@@ -86,6 +93,7 @@ ENDS = [
     (UsageError("no", "do this"), 2, "error: no\nhint: do this\n"),
     (PrunesearchError("at postgresql://me:secret@host/db"), 1, "error: at postgresql://me:***@host/db\n"),
     (KeyboardInterrupt(), 130, "stopped\n"),
+    (OSError(28, "full", "a.txt"), 6, "error: cannot write 'a.txt': full\nhint: make room, or write to another place\n"),
 ]
 
 

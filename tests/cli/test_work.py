@@ -12,6 +12,7 @@ import pytest
 
 from prunesearch.api import doctoring
 from prunesearch.cli.app import COMMANDS
+from tests.disk import full_disk
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -63,6 +64,49 @@ def test_run_prints_one_row(run: Run, tmp_path: Path) -> None:
     assert "mean of 2 seeds" in ran.err
     assert (tmp_path / "bundle" / "card.md").exists()
     assert "fc1" in ran.out
+
+
+MEDDLER = """
+from pathlib import Path
+import torch
+import prunesearch as ps
+x, y = torch.randn(60, 4), torch.arange(60).fmod(3)
+def evaluate(model, batches):
+    Path("taken").mkdir(exist_ok=True)
+    Path("taken/mine.txt").write_text("mine")
+    return 0.75
+def make_task():
+    return ps.Task(model=lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3)),
+                   train=(x, y), epochs=1, evaluate=evaluate)
+"""
+
+
+@pytest.mark.parametrize(("taken", "free", "inside"), [("--record", "--to", "card.md"), ("--to", "--record", "recording.json")])
+def test_what_appears_while_a_run_trains_is_kept_and_all_else_is_told(
+    run: Run, tmp_path: Path, taken: str, free: str, inside: str
+) -> None:
+    (tmp_path / "meddler.py").write_text(MEDDLER)
+    (tmp_path / "p.yaml").write_text("epochs: 1\nthreshold: 0.5\nepoch_threshold: 0\n")
+    ran = run("run", "p.yaml", "--task", "meddler.py:make_task", taken, "taken", free, "free", "--force", "--format", "json")
+    assert (ran.code, "error: 'taken' is there already" in ran.err) == (2, True), ran.err
+    assert json.loads(ran.out)["accuracy"] == 0.75
+    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["mine.txt"]
+    assert (tmp_path / "free" / inside).exists() and "free" in ran.err
+    assert not list(tmp_path.glob(".*-*"))
+
+
+@pytest.mark.parametrize("what", ["--record", "--to"])
+def test_a_run_that_cannot_write_says_so_before_it_begins(run: Run, tmp_path: Path, what: str) -> None:
+    (tmp_path / "file").write_text("epochs: 1\n")
+    ran = run("run", "file", "--task", "a-task-that-nobody-loads", what, "file/there")
+    assert (ran.code, "cannot write 'file/there'" in ran.err, "folder that you may write to" in ran.err) == (6, True, True)
+
+
+def test_a_run_on_a_full_disk_ends_with_6(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "p.yaml").write_text("epochs: 1\nepoch_threshold: 0\nthreshold: 0.5\n")
+    with full_disk(1_000):
+        ran = run("run", "p.yaml", "--task", "iris-mlp", "--record", "rec")
+    assert (ran.code, "File too large" in ran.err, "network's or the policy's own" in ran.err) == (6, True, False)
 
 
 def test_export_prints_the_folder(run: Run, tmp_path: Path) -> None:

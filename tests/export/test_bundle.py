@@ -193,6 +193,8 @@ def test_a_trial_without_a_network_cannot_be_exported(tmp_path: Path) -> None:
         ps.export("quickstart", to=str(tmp_path / "bundle"), store=url)
     with pytest.raises(TrialError, match="no trial 99"):
         ps.export("quickstart", trial=99, to=str(tmp_path / "bundle"), store=url)
+    with pytest.raises(EnvironmentFailure, match=r"cannot write .*fake\.db/bundle'"):
+        ps.export("quickstart", knee=True, to=str(tmp_path / "fake.db" / "bundle"), store=url)
     assert not (tmp_path / "bundle").exists()
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from prunesearch.errors import EnvironmentFailure, UsageError
-from prunesearch.recordings import Draft, Recording, refuse_existing
+from prunesearch.recordings import Draft, Recording, put_in_place, refuse_existing
 from prunesearch.recordings.writing import INDEX
+from tests.disk import full_disk
 from tests.recordings.made import POLICY, cnn_recording, mlp_recording
 
 
@@ -100,7 +101,31 @@ def test_only_recordings_are_replaced_and_only_when_asked(tmp_path: Path) -> Non
     (tmp_path / "mine").mkdir()
     with pytest.raises(UsageError, match="there already"):
         refuse_existing(tmp_path / "mine", force=True)
-    assert len(mlp_recording(tmp_path / "r", epochs=1).states) == 3
+    mlp_recording(tmp_path / "new", epochs=1)
+    with pytest.raises(UsageError, match="there already"):
+        put_in_place(tmp_path / "new", tmp_path / "r")
+    with pytest.raises(UsageError, match="there already"):
+        put_in_place(tmp_path / "new", tmp_path / "mine", force=True)
+    put_in_place(tmp_path / "new", tmp_path / "r", force=True)
+    assert len(Recording.read(tmp_path / "r").states) == 3
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine", "r"]
+
+
+def test_the_old_recording_stays_where_the_new_one_cannot_come(tmp_path: Path) -> None:
+    mlp_recording(tmp_path / "r")
+    with pytest.raises(EnvironmentFailure, match="cannot write"):
+        put_in_place(tmp_path / "none", tmp_path / "r", force=True)
+    assert len(Recording.read(tmp_path / "r").states) == 5
+    assert [p.name for p in tmp_path.iterdir()] == ["r"]
+
+
+def test_what_came_while_it_was_recorded_stays(tmp_path: Path) -> None:
+    with Draft(tmp_path / "r", 0) as draft:
+        (tmp_path / "r").mkdir()
+        (tmp_path / "r" / "mine.txt").write_text("mine")
+        with pytest.raises(UsageError, match="there already"):
+            draft.close({})
+    assert [p.name for p in tmp_path.rglob("*")] == ["r", "mine.txt"]
 
 
 def test_a_draft_that_is_not_closed_leaves_nothing(tmp_path: Path) -> None:
@@ -118,3 +143,11 @@ def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(EnvironmentFailure, match="cannot write"):
         Draft(tmp_path / "file" / "r", 0)
+    with pytest.raises(EnvironmentFailure, match="cannot write"):
+        refuse_existing(tmp_path / ("long" * 100))
+
+
+def test_a_full_disk_is_told(tmp_path: Path) -> None:
+    with Draft(tmp_path / "r", 0) as draft, full_disk(1_000), pytest.raises(EnvironmentFailure, match=r"cannot write .*/r'"):
+        draft.add("initial", -1, None, {"w": np.zeros((100, 100), np.float32)}, {})
+    assert list(tmp_path.iterdir()) == []

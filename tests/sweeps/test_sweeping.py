@@ -13,10 +13,12 @@ from torch import nn
 from torch.nn.utils import prune
 
 from prunesearch.engines import EngineSpec
+from prunesearch.engines.dense import reference_of
 from prunesearch.engines.fake import FakeEngine, Fault
 from prunesearch.errors import EnvironmentFailure, PolicyError, TaskError, UsageError
 from prunesearch.measure.accuracy import evaluate
 from prunesearch.policy import Policy
+from prunesearch.results import LatencySpec, Result
 from prunesearch.sweeps import Candidate, Cuts, DenseMeasured, News, PointMeasured, Started, Sweep, run_sweep, sweep_on
 from prunesearch.trial import TrialRunner
 from tests.trial.blobs import blobs, job, make_task, measured
@@ -143,6 +145,8 @@ def test_without_a_dense_network_there_is_no_sweep() -> None:
         faked(POINTS, {-1: ["nan"]})
     with pytest.raises(EnvironmentFailure, match="could not be trained: worker 0"):
         faked(POINTS, {-1: ["lost", "lost"]})
+    with pytest.raises(EnvironmentFailure, match="could not be trained: no room"):
+        reference_of(Result("failed", None, reason="no room", outside=True), LatencySpec())
 
 
 @pytest.mark.parametrize("seeds", [(), (1, 1)])

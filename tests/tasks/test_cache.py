@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import threading
@@ -26,6 +25,7 @@ from prunesearch.tasks.digest import fingerprint
 from prunesearch.training.data import Handling, Resident
 from prunesearch.training.splits import raw_splits
 from prunesearch.trial import TrialRunner
+from tests.disk import full_disk
 from tests.engines.contract import numbers
 
 IMAGES = torch.randint(0, 256, (1200, 3, 24, 24), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -117,13 +117,9 @@ def test_of_several_at_once_one_decodes(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_costs_sharing_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))  # no file may grow beyond this
-    try:
+    with full_disk(100_000):
         assert equal(ArrayCache(tmp_path).kept("mine", lambda: "v1", Maker()), Maker()())
         held = ArrayCache(tmp_path).held("mine", {"train": (IMAGES, LABELS)})["train"]
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert isinstance(held, tuple) and held[0] is IMAGES
     assert "decoded data is not kept" in caplog.text
     assert not list(tmp_path.glob("*.safetensors")) and not list(tmp_path.glob(".*"))

@@ -12,11 +12,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from prunesearch.errors import MissingDataError, TaskError
+from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError
 from prunesearch.models import lenet5, mlp
 from prunesearch.pruning.cut import rebuild
 from prunesearch.training.keep import ARCHITECTURE, WEIGHTS, keep_network
 from prunesearch.training.weights import put_weights, read_weights
+from tests.disk import full_disk
 
 STATE = mlp((3, 4, 2)).state_dict()
 
@@ -84,18 +85,14 @@ def test_shared_tensors_are_kept(tmp_path: Path) -> None:
     assert torch.equal(load_file(tmp_path / "kept" / WEIGHTS)["1.weight"], model.get_parameter("0.weight"))
 
 
-def test_keeping_again_replaces_and_failing_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keeping_again_replaces_and_failing_leaves_what_was_there(tmp_path: Path) -> None:
     keep_network(mlp((3, 2)), tmp_path / "kept")
     (tmp_path / "kept" / "card.md").write_text("mine")
     keep_network(mlp((4, 2)), tmp_path / "kept")
     assert load_file(tmp_path / "kept" / WEIGHTS)["fc1.weight"].shape == (2, 4)
 
-    def fails(*_: object) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr("prunesearch.training.keep.save_file", fails)
-    with pytest.raises(OSError, match="no space"):
-        keep_network(mlp((5, 2)), tmp_path / "kept")
+    with full_disk(1_000), pytest.raises(EnvironmentFailure, match=r"cannot write .*/kept'"):
+        keep_network(mlp((500, 2)), tmp_path / "kept")
     assert load_file(tmp_path / "kept" / WEIGHTS)["fc1.weight"].shape == (2, 4)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["kept"]
     assert sorted(p.name for p in (tmp_path / "kept").iterdir()) == [ARCHITECTURE, "card.md", WEIGHTS]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +15,7 @@ from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError, 
 from prunesearch.models import mlp
 from prunesearch.results import DenseReference
 from prunesearch.trial import TrialRunner
+from tests.disk import full_disk
 from tests.trial.blobs import CPU, blobs, job, make_runner, make_task, measured, policy, reference
 
 
@@ -39,6 +42,15 @@ RAISED = {
 }
 
 
+def test_a_full_disk_lies_outside_of_the_trial(runner: TrialRunner, tmp_path: Path) -> None:
+    for wanted in ("record_to", "keep_to"):
+        with full_disk(1_000):
+            result = runner.run(job(policy(), **{wanted: str(tmp_path / "here")}))
+        assert (result.state, result.outside, result.trace) == ("failed", True, None)
+        assert re.match("cannot write .*/here': .*File too large", result.reason or "")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", RAISED)
 def test_what_a_network_raises_is_recorded_with_what_was_done_so_far(name: str) -> None:
     error, told = RAISED[name]
@@ -46,6 +58,7 @@ def test_what_a_network_raises_is_recorded_with_what_was_done_so_far(name: str) 
     assert result.state == "failed" and result.measures is None
     assert (result.reason or "").startswith(told) and "\n" not in (result.reason or "")
     assert "Traceback" in (result.trace or "")
+    assert result.outside == ("memory" in name)
     assert [row.epoch for row in result.epochs] == [0]
 
 
