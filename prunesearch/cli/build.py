@@ -117,6 +117,6 @@ def command_line(name: str, given: Mapping[str, Any]) -> str:
             words.append(flags[0])
         elif isinstance(value, list | tuple):
             words += [w for v in value for w in (flags[0], str(v))]
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             words += [flags[0], str(value)]
     return shlex.join(words)

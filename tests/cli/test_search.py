@@ -126,6 +126,8 @@ def test_wrong_searches_end_in_words_and_leave_no_study(
 def test_the_command_that_goes_on_says_what_was_said() -> None:
     given = {"study": "my study.yaml", "task": None, "trials": 30, "dry_run": False, "knee": True, "plugin": ["a.py", "b.py"]}
     assert command_line("search", given) == "prunesearch search 'my study.yaml' --trials 30 --knee --plugin a.py --plugin b.py"
+    zeros = {"task": "iris-mlp", "seed": 0, "epochs": 0, "stage_budget": 0.0}
+    assert command_line("search", zeros) == "prunesearch search --task iris-mlp --seed 0 --epochs 0 --stage-budget 0.0"
 
 
 def started(url: str, cwd: Path, *words: str) -> subprocess.Popen[str]:
