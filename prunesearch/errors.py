@@ -22,7 +22,8 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*:)[^\s/]*(?=@)", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/]*:)\S*(?=@)", re.IGNORECASE)
+"""Up to the last @ before a space: SQLAlchemy takes @ in the user's name, and anything but @ in the password."""
 _QUERY_PASSWORD = re.compile(r"(?P<head>[?&](?:password|passwd|pwd|sslpassword)=)[^&\s]+", re.IGNORECASE)
 
 

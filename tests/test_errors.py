@@ -12,6 +12,11 @@ from prunesearch import errors
     [
         ("postgresql://anna:geheim@db/ps", "postgresql://anna:***@db/ps"),
         ("postgresql+psycopg://anna:ge:h@im@db:5432/ps?x=1", "postgresql+psycopg://anna:***@db:5432/ps?x=1"),
+        ("postgresql://me:se/cret@h/db", "postgresql://me:***@h/db"),
+        ("postgresql://me@srv:secret@h/db", "postgresql://me@srv:***@h/db"),
+        ("postgresql://me:s/e@c?r:et@h/db: ask a@b, not c:d@e", "postgresql://me:***@h/db: ask a@b, not c:d@e"),
+        ("a://u:p/1@h,b://v:q@h2 c://w:r/@h3", "a://u:***@h2 c://w:***@h3"),
+        ("postgresql://me@srv:5432/db", "postgresql://me@srv:5432/db"),
         ("mysql://u:p@h, then redis://:q@h2", "mysql://u:***@h, then redis://:***@h2"),
         ("postgresql:///ps?user=a&password=geheim&port=1", "postgresql:///ps?user=a&password=***&port=1"),
         ("sqlite:///prunesearch.db", "sqlite:///prunesearch.db"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -46,7 +45,6 @@ def animated(pictures: tuple[Picture, ...], context: Context) -> None:
     for picture in pictures:
         for note in picture.notes:
             context.talk.say(f"{picture.what}: {note}")
-    first = context.given
-    if first.get("recording") and first.get("frame") is None:
-        words = f"prunesearch animate {shlex.quote(str(first['recording']))} --frame last --to last.png"
-        context.talk.command(words, "one frame of it")
+    recording = context.given.get("recording")
+    if recording and context.given.get("frame") is None:
+        context.next("animate", "one frame of it", recording=recording, frame="last", to="last.png")

@@ -13,6 +13,7 @@ import typer
 from prunesearch.cli.console import Talk, pipe_closed
 from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spelling, annotated
 from prunesearch.cli.stopping import code_of
+from prunesearch.errors import mask_secrets
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class Context:
     talk: Talk
     debug: bool
     given: Mapping[str, Any]
+
+    def next(self, name: str, why: str, /, **given: Any) -> None:
+        """Tell a command to type next, on the store that this one was given.
+
+        Args:
+            name: what follows `prunesearch`.
+            why: what it does.
+            given: its arguments.
+        """
+        self.talk.command(command_line(name, {**given, "store": self.given.get("store")}), why)
 
 
 Show = Callable[[Any, Context], None]
@@ -107,8 +118,8 @@ def help_text(function: Callable[..., Any]) -> str:
 
 
 def command_line(name: str, given: Mapping[str, Any]) -> str:
-    """The command line that says `given`; what is not set is left out."""
-    words = ["prunesearch", name]
+    """The command line that says `given`; what is not set is left out, and passwords are masked."""
+    words = ["prunesearch", *name.split()]
     for key, value in given.items():
         flags = SPELLINGS[key].flags
         if not flags:
@@ -117,6 +128,6 @@ def command_line(name: str, given: Mapping[str, Any]) -> str:
             words.append(flags[0])
         elif isinstance(value, list | tuple):
             words += [w for v in value for w in (flags[0], str(v))]
-        elif value not in (None, False):
+        elif value is not None and value is not False:
             words += [flags[0], str(value)]
-    return shlex.join(words)
+    return shlex.join(map(mask_secrets, words))

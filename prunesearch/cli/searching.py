@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import typer
 
-from prunesearch.cli.build import Context, command_line
+from prunesearch.cli.build import Context
 from prunesearch.cli.formats import emit
 from prunesearch.cli.live import Watch
 from prunesearch.cli.stopping import INTERRUPTED, TERMINATED
-from prunesearch.errors import mask_secrets
 from prunesearch.front import Front
 from prunesearch.report.findings import finding, told
 from prunesearch.report.progress import Progress
@@ -60,7 +58,7 @@ def searched(found: Searched, context: Context) -> None:
 
 def _told(found: Searched, context: Context) -> None:
     """The talk after a search."""
-    talk, front, ended = context.talk, found.front, found.state.ended
+    talk, front, study, ended = context.talk, found.front, found.front.study, found.state.ended
     if front.rows:
         talk.say(f"{finding(front)}.", style="bold")
     if ended:
@@ -68,16 +66,16 @@ def _told(found: Searched, context: Context) -> None:
     if context.given["dry_run"]:
         talk.say("that was a rehearsal: nothing was trained or stored")
         return
-    store = _store_words(context)
     if ended and ended.done < ended.total and ended.stopped != "exhausted":
-        talk.command(_again(context, ended.total), f"goes on with the {ended.total - ended.done} trials that are left")
+        why = f"goes on with the {ended.total - ended.done} trials that are left"
+        context.next("search", why, **_again(context, ended.total))
     if front.rows:
         trial = told(front).trial
-        talk.command(f"prunesearch show {front.study} --trial {trial}{store}", "all about it")
-        talk.command(f"prunesearch export {front.study} --trial {trial} --to bundle{store}", "policy, weights and card to ship")
-        talk.command(f"prunesearch dashboard {front.study}{store}", "the study in the browser")
+        context.next("show", "all about it", study=study, trial=trial)
+        context.next("export", "policy, weights and card to ship", study=study, trial=trial, to="bundle")
+        context.next("dashboard", "the study in the browser", study=study)
     if ended and ended.done >= ended.total:
-        talk.command(f"prunesearch search {front.study} --more {ended.total}{store}", "search on")
+        context.next("search", "search on", study=study, more=ended.total)
 
 
 def _ending(state: Progress) -> str:
@@ -96,14 +94,9 @@ def _ending(state: Progress) -> str:
     return ", ".join(parts)
 
 
-def _again(context: Context, total: int) -> str:
-    """The command that goes on: as it was given, but for a total in place of `--more`."""
+def _again(context: Context, total: int) -> dict[str, Any]:
+    """What the command that goes on is given: the same, but for a total in place of `--more`."""
     given: dict[str, Any] = {k: v for k, v in context.given.items() if k != "more"}
     if context.given.get("more"):
         given["trials"] = total
-    return mask_secrets(command_line("search", given))
-
-
-def _store_words(context: Context) -> str:
-    given = context.given.get("store")
-    return f" --store {shlex.quote(mask_secrets(given))}" if given else ""
+    return given

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from prunesearch.api.curving import Curve
 from prunesearch.api.sensing import write_sensitivity
 from prunesearch.cli import curving
@@ -24,5 +22,4 @@ def sensed(found: Sensitivity | Curve, context: Context) -> None:
     to = context.given["to"]
     if to:
         context.talk.say(f"wrote {to}")
-        words = f"prunesearch search --task {shlex.quote(found.task)} --sensitivity {shlex.quote(to)}"
-        context.talk.command(words, "a search that begins with it")
+        context.next("search", "a search that begins with it", task=found.task, sensitivity=to)

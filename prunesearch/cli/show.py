@@ -32,8 +32,8 @@ def studies(lines: list[StudyLine], context: Context) -> None:
     emit(context.format, studies_table(plain), lambda: {"studies": plain})
     if not any(line.where == "stored" for line in lines):
         context.talk.say("the store holds no studies yet")
-    context.talk.command("prunesearch search NAME", "search, or go on")
-    context.talk.command("prunesearch studies copy NAME my_study.yaml", "a definition to edit")
+    context.next("search NAME", "search, or go on")
+    context.next("studies copy NAME my_study.yaml", "a definition to edit")
 
 
 def definition(plain: dict[str, Any], context: Context) -> None:
@@ -50,15 +50,15 @@ def written(target: str, context: Context) -> None:
         context.talk.say(f"copied study '{target}' with its trials")
         return
     context.talk.say(f"wrote {target}")
-    context.talk.command(f"prunesearch check {target}", "what it would cost")
+    context.next("check", "what it would cost", study=target)
 
 
 def started(paths: list[str], context: Context) -> None:
     """The two files of `init`."""
     study, task = paths
     context.talk.say(f"wrote {study} (what is searched) and {task} (network, data, training)")
-    context.talk.command(f"prunesearch check {study}", "what it would cost")
-    context.talk.command(f"prunesearch search {study}", "run it")
+    context.next("check", "what it would cost", study=study)
+    context.next("search", "run it", study=study)
 
 
 def version(text: str, _context: Context) -> None:
@@ -71,9 +71,9 @@ def status(found: Status, context: Context) -> None:
     plain = asdict(found)
     emit(context.format, status_table(plain), lambda: plain)
     if found.finished < found.total:
-        context.talk.command(f"prunesearch search {found.study}", f"run the {found.total - found.finished} that are left")
+        context.next("search", f"run the {found.total - found.finished} that are left", study=found.study)
     if found.front:
-        context.talk.command(f"prunesearch front {found.study}", "the front")
+        context.next("front", "the front", study=found.study)
 
 
 def front(found: Front, context: Context) -> None:
@@ -83,8 +83,8 @@ def front(found: Front, context: Context) -> None:
     if not found.rows:
         context.talk.say("nothing is on the front yet")
     elif context.format == "table":
-        context.talk.command(f"prunesearch show {found.study} --trial {found[0].trial}", "all about one of them")
-        context.talk.command(f"prunesearch export {found.study} --knee --to bundle", "policy, weights and card to ship")
+        context.next("show", "all about one of them", study=found.study, trial=found[0].trial)
+        context.next("export", "policy, weights and card to ship", study=found.study, knee=True, to="bundle")
     if context.given.get("plot"):
         context.talk.say(f"wrote {context.given['plot']}")
 
@@ -121,8 +121,7 @@ def _trial(found: Shown, context: Context) -> None:
     if context.debug and trial.trace:
         _line(trial.trace)
     if trial.measures:
-        words = f"prunesearch export {found.study.name} --trial {trial.number} --to bundle"
-        context.talk.command(words, "policy, weights and card to ship")
+        context.next("export", "policy, weights and card to ship", study=found.study.name, trial=trial.number, to="bundle")
 
 
 def _classes(found: Shown, context: Context) -> None:
@@ -165,7 +164,7 @@ def _study(found: Shown, context: Context) -> None:
         if found.full:
             emit_table(epochs_table(study.dense.epochs))
     _classes(found, context)
-    context.talk.command(f"prunesearch front {study.name}", "the front")
+    context.next("front", "the front", study=study.name)
 
 
 def _line(text: str | None) -> None:

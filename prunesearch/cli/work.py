@@ -13,9 +13,9 @@ import typer
 from prunesearch.api.checking import Checked
 from prunesearch.api.doctoring import Finding
 from prunesearch.api.running import Ran
-from prunesearch.cli.build import Context, command_line
+from prunesearch.cli.build import Context
 from prunesearch.cli.formats import emit
-from prunesearch.errors import EnvironmentFailure, PrunesearchError, mask_secrets
+from prunesearch.errors import EnvironmentFailure, PrunesearchError
 from prunesearch.report.findings import compare, versus
 from prunesearch.report.table import Column, Table
 from prunesearch.report.tables import groups_table, layers_table, measures_table
@@ -38,7 +38,7 @@ def checked(found: Checked, context: Context) -> None:
     given = dict(context.given)
     if not given["study"]:
         given["task"] = found.study.task
-    context.talk.command(mask_secrets(command_line("search", given)), f"about {duration(found.seconds)} of training")
+    context.next("search", f"about {duration(found.seconds)} of training", **given)
 
 
 def running(run: Callable[..., Ran], context: Context) -> Ran:
@@ -66,7 +66,7 @@ def ran(found: Ran, context: Context) -> None:
         context.talk.say(f"mean of {len(found.seeds)} seeds; accuracy {number(found.deviations['accuracy'])} standard deviation")
     if found.recorded:
         context.talk.say(f"recorded {found.policy.epochs} epochs in {found.recorded}")
-        context.talk.command(f"prunesearch animate {shlex.quote(found.recorded)} --to network.gif", "watch it being pruned")
+        context.next("animate", "watch it being pruned", recording=found.recorded, to="network.gif")
     if found.written:
         context.talk.say(f"wrote {found.written}")
         _bundle(found.written, context)

@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import io
 import json
+import re
+from collections import defaultdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from prunesearch.api.definitions import StudyLine
 from prunesearch.cli import console
 from prunesearch.cli.console import Talk
 from prunesearch.cli.formats import SCHEMA_VERSION, emit
 from prunesearch.cli.live import Watch
 from prunesearch.policy import Policy
+from prunesearch.report.curve_table import curve_table
+from prunesearch.report.heat import sensitivity_table
 from prunesearch.report.progress import News
 from prunesearch.report.table import Column, Table
+from prunesearch.report.tables import studies_table
 from prunesearch.results import DenseReference, LatencySpec, Measures, Result, TaskInfo
 from prunesearch.search.events import DenseDone, FrontChanged, SearchStarted, TrialFinished, TrialStarted, Warned
+from prunesearch.sensitivity import GroupCurve, Sensitivity
+from prunesearch.sweeps.curves import FIGURES, CurvePoint
+from prunesearch.sweeps.groups import RATIOS
 
 TABLE = Table((Column("a", "A", right=True), Column("b", "B")), [{"a": 1, "b": [1.5]}, {"a": float("nan"), "b": None}], "T")
 
@@ -45,6 +55,63 @@ def test_a_table_has_titles_and_everything_in_a_pipe(capsys: pytest.CaptureFixtu
 def test_long_cells_are_not_cut_in_a_pipe(capsys: pytest.CaptureFixture[str]) -> None:
     emit("table", Table((Column("a", "A"),), [{"a": "x" * 300}]), dict)
     assert "x" * 300 in capsys.readouterr().out
+
+
+POINT = CurvePoint(
+    "weight, l1", 0.9, "weight", dict.fromkeys(FIGURES, 0.9774) | {"params": 133_305}, dict.fromkeys(FIGURES, 0.0012), 3
+)
+SENSED = Sensitivity(
+    task="t",
+    digest="d",
+    seeds=(0, 1),
+    epochs=10,
+    criterion="l1",
+    dense=0.9,
+    params=266_610,
+    ratios=RATIOS,
+    groups=tuple(
+        GroupCurve(group=f"fc{i}", kind=kind, size=235_200, drops=tuple(r * i / 3 for r in RATIOS))
+        for i in (1, 2)
+        for kind in ("weight", "neuron")
+    ),
+)
+STUDY = StudyLine("mine", "stored", "mnist-mlp1000", 4, 60, "2026-01-02T12:34:56", "MNIST, MLP of 2,386,000 weights, to 99 %")
+WIDE = [
+    curve_table(
+        [POINT, replace(POINT, level=0.99)],
+        replace(POINT, series="dense", level=0.0),
+        split="test",
+        metric="accuracy",
+        title="lenet300",
+    ),
+    sensitivity_table(SENSED),
+    studies_table([asdict(replace(STUDY, name=f"mine{i}", where=where)) for i, where in enumerate(("ready", "stored"))]),
+]
+
+
+@pytest.mark.parametrize("table", WIDE, ids=["curve", "sensitivity", "studies"])
+@pytest.mark.parametrize("width", [10, 80, 100, 200])
+def test_no_cell_is_cut_whatever_the_width(
+    table: Table, width: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(console, "PIPE_WIDTH", width)
+    emit("table", table, dict)
+    lines = capsys.readouterr().out.splitlines()
+    assert width < 80 or max(map(len, lines)) <= width
+    printed: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for line in lines:
+        cells = re.split(" {2,}", line.strip())
+        printed[tuple(cells[:2])] += cells[2:]
+    figures = table.columns if table.columns[-1].right else table.columns[:-1]
+    for told in ([c.title for c in figures], *([c.text(row) for c in figures] for row in table.rows)):
+        assert printed[tuple(told[:2])][: len(told) - 2] == told[2:]
+
+
+def test_a_figure_and_its_deviation_stay_together(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "PIPE_WIDTH", 80)
+    emit("table", WIDE[0], dict)
+    before = re.findall(r"(\S+) +±", capsys.readouterr().out)
+    assert before == ["accuracy", "loss", "latency_ms"]
 
 
 def test_quiet_talk_still_tells_errors(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from prunesearch.cli.build import command_line
+from prunesearch.cli.build import Context, command_line
+from prunesearch.cli.console import Talk
 from prunesearch.store import Store
 
 if TYPE_CHECKING:
@@ -37,11 +39,31 @@ def test_a_pipe_gets_a_line_per_trial_and_the_front_at_the_end(run: Run) -> None
     assert "prunesearch dashboard quickstart" in ran.err
 
 
-def test_the_commands_to_type_next_run_as_they_are_told(run: Run, tmp_path: Path) -> None:
-    ran = run("search", "quickstart", "--trials", "6", *FAKE, "--store", f"sqlite:///{tmp_path / 'a b.db'}")
-    told = [re.split(r"  +", line.strip())[0] for line in ran.err.splitlines() if line.startswith("  prunesearch show")]
-    assert len(told) == 1
-    assert run(*shlex.split(told[0])[1:]).code == 0
+NEXT = [
+    ("search quickstart --trials 6 --engine fake", ["show", "export", "dashboard", "search"]),
+    ("status small", ["search", "front"]),
+    ("front small", ["show", "export"]),
+    ("show small", ["front"]),
+    ("show small --trial 0", ["export"]),
+    ("studies", ["search", "studies"]),
+    ("studies copy small 'my small.yaml'", ["check"]),
+]
+
+
+@pytest.mark.parametrize(("words", "names"), NEXT)
+def test_the_commands_to_type_next_run_as_they_are_told(
+    run: Run, fill: Callable[..., None], tmp_path: Path, words: str, names: list[str]
+) -> None:
+    url = f"sqlite:///{tmp_path / 'a b.db'}"
+    fill(url)
+    said = run(*shlex.split(words), "--store", url).err
+    lines = [re.split(r"  +", line.strip())[0] for line in said.splitlines() if line.startswith("  prunesearch ")]
+    told = [shlex.split(line)[1:] for line in lines]
+    assert [command for command, *_ in told] == names
+    for command, *rest in told:
+        assert rest[rest.index("--store") + 1] == url
+        if command in ("show", "front") or "--more" in rest:
+            assert run(command, *rest, *(FAKE if command == "search" else ())).code == 0
 
 
 def test_json_at_the_end_is_the_front(run: Run) -> None:
@@ -126,6 +148,16 @@ def test_wrong_searches_end_in_words_and_leave_no_study(
 def test_the_command_that_goes_on_says_what_was_said() -> None:
     given = {"study": "my study.yaml", "task": None, "trials": 30, "dry_run": False, "knee": True, "plugin": ["a.py", "b.py"]}
     assert command_line("search", given) == "prunesearch search 'my study.yaml' --trials 30 --knee --plugin a.py --plugin b.py"
+    zeros = {"task": "iris-mlp", "seed": 0, "epochs": 0, "stage_budget": 0.0}
+    assert command_line("search", zeros) == "prunesearch search --task iris-mlp --seed 0 --epochs 0 --stage-budget 0.0"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:se/cret@host/x", "postgresql:///x?user=me&password=secret"])
+def test_commands_to_type_next_keep_their_quotes_and_tell_no_password(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    Context("table", Talk(), False, {"store": url}).next("search", "go on", study="my study.yaml", name="two")
+    told = shlex.split(capsys.readouterr().err)
+    assert told[:6] == ["prunesearch", "search", "my study.yaml", "--name", "two", "--store"]
+    assert told[6] in ("postgresql://me:***@host/x", "postgresql:///x?user=me&password=***")
 
 
 def started(url: str, cwd: Path, *words: str) -> subprocess.Popen[str]:
