@@ -126,12 +126,14 @@ class _Search:
         info = self._engine.describe()
         storage = optuna_storage(self._store.url)
         try:
-            if self._record is None and study_exists(storage, self._given.name):
+            theirs = study_exists(storage, self._given.name)
+            record = find(self._store, self._given.name)  # in this order: drivers make our study before Optuna's
+            if theirs and record is None:
                 raise StudyError(
                     f"the store has an Optuna study '{self._given.name}' that prunesearch did not make",
                     "give another name: --as NEW",
                 )
-            opened = open_study(self._store, self._given, self._record, self._total, info)
+            opened = open_study(self._store, self._given, record, self._total, info)
             memory = Memory(storage, opened.spec.name, directions_of(opened.spec.objectives, info.direction))
             return self._run(opened, memory, flag, keep, folder)
         finally:
