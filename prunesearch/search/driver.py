@@ -14,6 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from optuna.storages import RDBStorage
+
 from prunesearch.engines.base import Engine
 from prunesearch.errors import StudyError, TaskError
 from prunesearch.front import directions_of
@@ -126,7 +128,8 @@ class _Search:
         info = self._engine.describe()
         storage = optuna_storage(self._store.url)
         try:
-            theirs = study_exists(storage, self._given.name)
+            ways = directions_of(self._given.objectives, info.direction)
+            theirs = study_exists(storage, self._given.name, ways)
             record = find(self._store, self._given.name)  # in this order: drivers make our study before Optuna's
             if theirs and record is None:
                 raise StudyError(
@@ -134,12 +137,11 @@ class _Search:
                     "give another name: --as NEW",
                 )
             opened = open_study(self._store, self._given, record, self._total, info)
-            memory = Memory(storage, opened.spec.name, directions_of(opened.spec.objectives, info.direction))
-            return self._run(opened, memory, flag, keep, folder)
+            return self._run(opened, storage, flag, keep, folder)
         finally:
             close_storage(storage)
 
-    def _run(self, opened: Opened, memory: Memory, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
+    def _run(self, opened: Opened, storage: RDBStorage, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
         spec, info = opened.spec, opened.info
         self._greet(opened)
         self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
@@ -152,6 +154,7 @@ class _Search:
             if self._store.study(spec.name).dense is None:  # nothing came of it: the next call may bring a mended task
                 self._store.set_info(spec.name, None)
             raise
+        memory = Memory(storage, spec.name, directions_of(spec.objectives, info.direction))  # now that the objectives stay
         study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)
         recorder = self._recorder(study, planner, info, keep, folder)
