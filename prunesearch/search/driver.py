@@ -31,7 +31,7 @@ from prunesearch.search.heart import Heart
 from prunesearch.search.ledger import Reconciled, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
 from prunesearch.search.opening import Opened, find, open_study, resolved, total_of
-from prunesearch.search.outbox import PATIENCE, Outbox
+from prunesearch.search.outbox import PATIENCE, Letter, Outbox, refuse_strange
 from prunesearch.search.outcome import Counted, SearchOutcome, Stopwatch, nothing_feasible
 from prunesearch.search.owners import owner_name
 from prunesearch.search.performer import Performer
@@ -144,7 +144,7 @@ class _Search:
     def _run(self, opened: Opened, storage: RDBStorage, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
         spec, info = opened.spec, opened.info
         self._greet(opened)
-        self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
+        self._outbox.replay(spec.name, self._redeliver)
         try:
             ahead = self._ahead(opened)
             dense = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
@@ -155,7 +155,7 @@ class _Search:
                 self._store.set_info(spec.name, None)
             raise
         memory = Memory(storage, spec.name, directions_of(spec.objectives, info.direction))  # now that the objectives stay
-        study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
+        study = Study(spec, opened.record.created_at, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)
         recorder = self._recorder(study, planner, info, keep, folder)
         found = self._mended(study, recorder, quiet=opened.quiet)
@@ -166,6 +166,11 @@ class _Search:
             stopped = self._measured_again(study, planner, recorder, flag) or stopped
         memory.note_run({"stopped": stopped, **self._times()})
         return self._outcome(dense, stopped)
+
+    def _redeliver(self, letter: Letter) -> None:
+        """Write a result that was kept in a file."""
+        refuse_strange(letter, self._store)
+        deliver(self._store, letter)
 
     def _measured_again(self, study: Study, planner: Planner, recorder: Recorder, flag: StopFlag) -> str | None:
         """The front in exact numerics; why that was stopped, or None."""
