@@ -45,7 +45,11 @@ class Annotated:
 def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front) -> Annotated:
     """Attach measure names, notes and the Pareto figure to a study of Optuna's tables, in place of earlier ones.
 
+<<<<<<< HEAD
     Trials that have left the front lose their notes, but for what a person has written there.
+=======
+    Optuna has a study once its dense network is measured; until then there is nothing to attach to.
+>>>>>>> fix-f5
 
     Args:
         storage: Optuna's storage over the same database.
@@ -56,6 +60,8 @@ def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front
     import optuna
     from optuna_dashboard import save_plotly_graph_object
 
+    if study.name not in optuna.get_all_study_names(storage):
+        return Annotated(study.name, 0)
     known = optuna.load_study(study_name=study.name, storage=storage, sampler=optuna.samplers.RandomSampler(seed=0))
     if known.metric_names is None:
         known.set_metric_names(list(front.directions))

@@ -90,6 +90,15 @@ def test_a_trial_that_left_the_front_loses_our_note_and_keeps_a_person_s(url: st
     save_note(other, "")
 
 
+def test_a_study_without_a_dense_network_is_left_out(url: str, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path / 'studies.db'}"
+    with Store.open(url) as source, Store.open(store, write=True) as made:
+        whole = source.study("quickstart")
+        made.create_study("quickstart", whole.spec, whole.info, whole.code_version, whole.environment)
+    attach(store)
+    assert optuna.get_all_study_names(optuna_storage(store)) == []
+
+
 def test_the_figure_is_replaced_not_added(url: str) -> None:
     def figures() -> set[str]:
         attributes = optuna_storage(url).get_study_system_attrs(1)

@@ -14,6 +14,8 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+from optuna.storages import RDBStorage
+
 from prunesearch.engines.base import Engine
 from prunesearch.errors import StudyError, TaskError
 from prunesearch.front import directions_of
@@ -29,7 +31,7 @@ from prunesearch.search.heart import Heart
 from prunesearch.search.ledger import Reconciled, reconcile
 from prunesearch.search.memory import BEAT_SECONDS, Memory, study_exists
 from prunesearch.search.opening import Opened, find, open_study, resolved, total_of
-from prunesearch.search.outbox import PATIENCE, Outbox
+from prunesearch.search.outbox import PATIENCE, Letter, Outbox, refuse_strange
 from prunesearch.search.outcome import Counted, SearchOutcome, Stopwatch, nothing_feasible
 from prunesearch.search.owners import owner_name
 from prunesearch.search.performer import Performer
@@ -126,21 +128,23 @@ class _Search:
         info = self._engine.describe()
         storage = optuna_storage(self._store.url)
         try:
-            if self._record is None and study_exists(storage, self._given.name):
+            ways = directions_of(self._given.objectives, info.direction)
+            theirs = study_exists(storage, self._given.name, ways)
+            record = find(self._store, self._given.name)  # in this order: drivers make our study before Optuna's
+            if theirs and record is None:
                 raise StudyError(
                     f"the store has an Optuna study '{self._given.name}' that prunesearch did not make",
                     "give another name: --as NEW",
                 )
-            opened = open_study(self._store, self._given, self._record, self._total, info)
-            memory = Memory(storage, opened.spec.name, directions_of(opened.spec.objectives, info.direction))
-            return self._run(opened, memory, flag, keep, folder)
+            opened = open_study(self._store, self._given, record, self._total, info)
+            return self._run(opened, storage, flag, keep, folder)
         finally:
             close_storage(storage)
 
-    def _run(self, opened: Opened, memory: Memory, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
+    def _run(self, opened: Opened, storage: RDBStorage, flag: StopFlag, keep: Keep, folder: Path | None) -> SearchOutcome:
         spec, info = opened.spec, opened.info
         self._greet(opened)
-        self._outbox.replay(spec.name, lambda letter: deliver(self._store, letter))
+        self._outbox.replay(spec.name, self._redeliver)
         try:
             ahead = self._ahead(opened)
             dense = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
@@ -150,7 +154,8 @@ class _Search:
             if self._store.study(spec.name).dense is None:  # nothing came of it: the next call may bring a mended task
                 self._store.set_info(spec.name, None)
             raise
-        study = Study(spec, self._store, memory, self._outbox, dense, self._emit, self._watch)
+        memory = Memory(storage, spec.name, directions_of(spec.objectives, info.direction))  # now that the objectives stay
+        study = Study(spec, opened.record.created_at, self._store, memory, self._outbox, dense, self._emit, self._watch)
         planner = Planner(spec.seed, spec.latency, dense, folder)
         recorder = self._recorder(study, planner, info, keep, folder)
         found = self._mended(study, recorder, quiet=opened.quiet)
@@ -161,6 +166,11 @@ class _Search:
             stopped = self._measured_again(study, planner, recorder, flag) or stopped
         memory.note_run({"stopped": stopped, **self._times()})
         return self._outcome(dense, stopped)
+
+    def _redeliver(self, letter: Letter) -> None:
+        """Write a result that was kept in a file."""
+        refuse_strange(letter, self._store)
+        deliver(self._store, letter)
 
     def _measured_again(self, study: Study, planner: Planner, recorder: Recorder, flag: StopFlag) -> str | None:
         """The front in exact numerics; why that was stopped, or None."""

@@ -19,6 +19,7 @@ import optuna
 from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import RDBStorage, fail_stale_trials
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from prunesearch.errors import StoreError, StudyError
@@ -74,7 +75,7 @@ class Memory:
                 self._study.set_metric_names(list(directions))
 
     def _check(self, name: str, directions: Mapping[str, str]) -> None:
-        ways = [d.name.lower() for d in self._study.directions]
+        ways = _ways(self._study.directions)
         if ways != list(directions.values()):
             raise StudyError(
                 f"Optuna's study '{name}' has other objectives ({', '.join(ways)})", "give the study another name: --as NEW"
@@ -167,11 +168,15 @@ class Memory:
         return self._keys[number]
 
 
-def study_exists(storage: RDBStorage, name: str) -> bool:
-    """Whether Optuna's tables hold a study of that name that has trials already."""
+def study_exists(storage: RDBStorage, name: str, directions: Mapping[str, str]) -> bool:
+    """Whether Optuna's tables hold a study of that name that has trials already, or other objectives."""
     with told():
-        summaries = optuna.get_all_study_summaries(storage)
-    return any(s.study_name == name and s.n_trials > 0 for s in summaries)
+        found = [s for s in optuna.get_all_study_summaries(storage) if s.study_name == name]
+    return any(s.n_trials > 0 or _ways(s.directions) != list(directions.values()) for s in found)
+
+
+def _ways(directions: Iterable[StudyDirection]) -> list[str]:
+    return [d.name.lower() for d in directions]
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def open_study(store: Store, spec: StudySpec, record: StudyRecord | None, total:
     Args:
         store: open for writing.
         spec: the definition.
-        record: the study as it is stored, None when it is new.
+        record: the study as it is stored, None where it was not when last looked for.
         total: trials that it shall have.
         info: the task, as an engine tells it.
 
@@ -95,7 +95,10 @@ def open_study(store: Store, spec: StudySpec, record: StudyRecord | None, total:
     space = SearchSpace.of(full, info)
     starts = start_policies(full, space)
     if record is None:
-        created = store.create_study(full.name, full.to_dict(), info, code_version(), environment())
+        try:
+            created = store.create_study(full.name, full.to_dict(), info, code_version(), environment())
+        except StudyError:  # another driver was quicker: this one joins it
+            return open_study(store, spec, store.study(spec.name), total, info)
         return Opened(created, full, space, starts, resumed=False, quiet=True)
     if record.info is not None and record.info.digest != info.digest:
         raise StudyError(

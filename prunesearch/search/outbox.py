@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from prunesearch.errors import StoreError
+from prunesearch.errors import StoreError, TrialError
 from prunesearch.results import Result
+from prunesearch.store import Store
+from prunesearch.store.connect import parse_url, sqlite_path
 
 T = TypeVar("T")
 
@@ -31,10 +33,22 @@ _RESULT = TypeAdapter(Result)
 
 @dataclass(frozen=True)
 class Letter:
-    """A trial's result on its way into the store; the arguments of `Store.record_result`."""
+    """A trial's result on its way into the store; the arguments of `Store.record_result`, and which trial is meant.
+
+    Args:
+        study: the study's name.
+        number: the trial.
+        made: when the study was made, which tells it from another one of its name.
+        digest: of the trial's policy.
+        result: what came out.
+        violations: per constrained measure how far it is beyond its bound.
+        feasible: whether it is complete and satisfies all constraints.
+    """
 
     study: str
     number: int
+    made: str
+    digest: str
     result: Result
     violations: dict[str, float] = field(default_factory=dict)
     feasible: bool = False
@@ -52,9 +66,7 @@ class Letter:
         """
         try:
             plain = json.loads(text)
-            return cls(
-                plain["study"], plain["number"], _RESULT.validate_python(plain["result"]), plain["violations"], plain["feasible"]
-            )
+            return cls(**plain | {"result": _RESULT.validate_python(plain["result"])})
         except (ValidationError, KeyError, TypeError) as error:
             raise ValueError(f"not a result of a trial: {error}") from None
 
@@ -70,7 +82,9 @@ class Outbox:
     """
 
     def __init__(self, home: Path, store_url: str, warn: Callable[[str], None], patience: float = PATIENCE) -> None:
-        self._folder = home / "outbox" / hashlib.sha256(store_url.encode()).hexdigest()[:12]
+        file = sqlite_path(parse_url(store_url))
+        store = store_url if file is None else str(file.resolve())  # `prunesearch.db` is another one in another folder
+        self._folder = home / "outbox" / hashlib.sha256(store.encode()).hexdigest()[:12]
         self._warn = warn
         self._patience = patience
 
@@ -97,12 +111,16 @@ class Outbox:
         """Write a result, or keep it in a file and say so.
 
         Raises:
-            StoreError: the store failed until patience ran out; the result is in a file by then.
+            StoreError: the store failed until patience ran out; the result is in a file by then, if one could be written.
         """
         try:
             self.patiently(lambda: write(letter))
         except StoreError as error:
-            path = self.keep(letter)
+            try:
+                path = self.keep(letter)
+            except OSError as problem:
+                why = f"trial {letter.number} cannot be kept in {self._folder}: {problem.strerror or problem}"
+                raise StoreError(f"{error.message}; and {why}", "mend either: the same command has it run again") from error
             hint = f"trial {letter.number} is kept in {path.parent}; the same command writes it when the store is back"
             raise StoreError(error.message, hint) from error
 
@@ -127,14 +145,31 @@ class Outbox:
                 yield path, letter
 
     def replay(self, study: str, write: Callable[[Letter], Any]) -> int:
-        """Write what is in files, and remove them.
+        """Write what is in files, and remove them. What `write` refuses with a TrialError is set aside, and told.
 
         Returns:
             How many results were written.
         """
         count = 0
         for path, letter in self.kept(study):
-            write(letter)
+            try:
+                write(letter)
+            except TrialError as error:
+                aside = path.replace(path.with_suffix(".aside"))
+                self._warn(f"a result that was kept is set aside as {aside}: {error.message}")
+                continue
             path.unlink(missing_ok=True)
             count += 1
         return count
+
+
+def refuse_strange(letter: Letter, store: Store) -> None:
+    """Refuse the result of a trial that the store does not have: its study was begun anew, or is an older copy.
+
+    Raises:
+        TrialError: saying so.
+    """
+    if store.study(letter.study).created_at != letter.made:
+        raise TrialError(f"study '{letter.study}' was made anew since")
+    if store.trial(letter.study, letter.number).digest != letter.digest:
+        raise TrialError(f"trial {letter.number} has another policy now")

@@ -117,7 +117,7 @@ class Performer:
         self._gather()
         for number, result in self._results.items():
             with suppress(OSError):
-                self._recorder.keep(number, result)
+                self._recorder.keep(number, self._trials[number].policy, result)
         for number, held in list(self._trials.items()):
             with suppress(StoreError):
                 self._release(held.ticket, number) if held.started else self._abandon(held.ticket, number)

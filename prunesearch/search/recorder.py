@@ -28,6 +28,7 @@ class Study:
 
     Args:
         spec: its resolved definition.
+        made: when it was stored.
         store: our tables.
         memory: Optuna's.
         outbox: patience with both.
@@ -37,6 +38,7 @@ class Study:
     """
 
     spec: StudySpec
+    made: str
     store: Store
     memory: Memory
     outbox: Outbox
@@ -97,7 +99,7 @@ class Recorder:
         settled, self.latencies = self._planner.settle(result, self.latencies)
         verdict = self._judged(settled)
         with self._study.watch.timing("store"):
-            written = self._send(number, verdict)
+            written = self._send(self.letter(number, policy, verdict))
             if not written:
                 self._study.emit(events.Warned(f"trial {number} had a result already; the second one is dropped"))
                 return
@@ -113,19 +115,20 @@ class Recorder:
         spec = self._study.spec
         return judge(result, spec.objectives, spec.constraints, self._study.dense.measures)
 
-    def _send(self, number: int, verdict: Verdict) -> bool:
+    def _send(self, letter: Letter) -> bool:
         written: list[bool] = []
-        self._study.outbox.send(self.letter(number, verdict), lambda letter: written.append(deliver(self._study.store, letter)))
+        self._study.outbox.send(letter, lambda letter: written.append(deliver(self._study.store, letter)))
         return written[-1]
 
-    def letter(self, number: int, verdict: Verdict) -> Letter:
+    def letter(self, number: int, policy: Policy, verdict: Verdict) -> Letter:
         """What is written about a trial."""
-        return Letter(self._study.name, number, verdict.result, dict(verdict.violations), verdict.feasible)
+        study, violations = self._study, dict(verdict.violations)
+        return Letter(study.name, number, study.made, policy.digest, verdict.result, violations, verdict.feasible)
 
-    def keep(self, number: int, result: Result) -> None:
+    def keep(self, number: int, policy: Policy, result: Result) -> None:
         """Put a result into a file, for a database that is away."""
         settled, self.latencies = self._planner.settle(result, self.latencies)
-        self._study.outbox.keep(self.letter(number, self._judged(settled)))
+        self._study.outbox.keep(self.letter(number, policy, self._judged(settled)))
 
     def tell(self, number: int, ticket: int, verdict: Verdict) -> None:
         """Tell the sampler."""

@@ -70,10 +70,10 @@ def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bo
 
 def _copy_ours(old: Connection, new: Connection, name: str, new_name: str) -> None:
     study = old.execute(select(study_table).where(study_table.c.name == name)).mappings().one()
-    _insert(new, study_table, [{**_plain(study), "name": new_name}])
+    _insert(new, study_table, [{**_plain(study), "name": new_name, "spec": {**study["spec"], "name": new_name}}])
     here = studies.id_of(new, new_name)
     there = study["id"]
-    _copy(old, new, tickets, there, lambda row: {**row, "study_id": here})
+    _copy(old, new, tickets, there, lambda row: {**_unheld(row), "study_id": here})
     ticket = _renumbered(old, new, tickets, there, here)
     _copy(old, new, trials, there, lambda row: {**row, "study_id": here, "ticket_id": ticket.get(row["ticket_id"])})
     trial = _renumbered(old, new, trials, there, here)
@@ -89,6 +89,11 @@ def _copy_ours(old: Connection, new: Connection, name: str, new_name: str) -> No
 def _copy(old: Connection, new: Connection, table: Table, study: int, change: Change) -> None:
     query = select(table).where(table.c.study_id == study).order_by(table.c.id)
     _insert(new, table, [change(_plain(row)) for row in old.execute(query).mappings()])
+
+
+def _unheld(ticket: dict[str, Any]) -> dict[str, Any]:
+    """A ticket as the copy has it: whoever drives the study does not drive the copy, so that anybody may go on with it."""
+    return ticket if ticket["state"] != "taken" else {**ticket, "owner": None}
 
 
 def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class Ticket:
         id: its number in this database.
         number: 0-based, below the study's total; seeds the sampler.
         state: `open` (given back), `taken` or `done`.
-        owner: the driver that holds it, None when open.
+        owner: the driver that holds it, None when open, or taken in the study that this one was copied from.
         trial: number of the trial that is run for it, once there is one.
     """
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 
 import prunesearch.store.rows as rows
 from prunesearch.errors import StudyError, did_you_mean
@@ -33,11 +34,12 @@ def create(
     Raises:
         StudyError: there is one of that name.
     """
-    if name in names(connection):
-        raise StudyError(f"the store has a study '{name}' already", "give another name")
     values = {"name": name, "spec": spec, "code_version": code_version, "environment": environment}
     task = None if info is None else asdict(info)
-    connection.execute(insert(studies).values(**values, task=task, created_at=rows.now(), active_at=rows.now()))
+    try:
+        connection.execute(insert(studies).values(**values, task=task, created_at=rows.now(), active_at=rows.now()))
+    except IntegrityError:  # looking first would miss one that is being made at this moment
+        raise StudyError(f"the store has a study '{name}' already", "give another name") from None
     return read(connection, name)
 
 

@@ -16,7 +16,7 @@ from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, StoreError, StudyError, TaskError
 from prunesearch.front import Front, directions_of
-from prunesearch.results import Job, Outcome, Result
+from prunesearch.results import Job, Outcome, Result, TaskInfo
 from prunesearch.search import events
 from prunesearch.search.fronts import row_of
 from prunesearch.spec import SAMPLERS
@@ -294,8 +294,9 @@ def test_a_dense_network_that_cannot_be_trained_ends_the_search(bench: Bench) ->
 def test_a_task_that_could_not_be_trained_may_come_back_mended(bench: Bench) -> None:
     with pytest.raises(TaskError):
         bench.search(spec(trials=3, epochs=9), faults={-1: ["fail"]})
-    assert bench.search(spec(task="digits-cnn", trials=3, epochs=8)).done == 3
+    assert bench.search(spec(task="digits-cnn", trials=3, epochs=8, objectives=["accuracy", "bytes"])).done == 3
     assert bench.store.study("s").spec["epochs"] == 8
+    assert {len(t.values) for t in optuna_trials(bench)} == {2}
     with pytest.raises(StudyError, match="another definition"):
         bench.search(spec(task="digits-cnn", trials=3, epochs=9))
 
@@ -310,14 +311,22 @@ def test_the_time_is_over(bench: Bench) -> None:
     assert sum(t.state == "done" for t in tickets) == outcome.done == len(bench.store.trials("s"))
 
 
-def test_several_drivers_share_a_study_and_never_run_more_than_its_trials(bench: Bench, tmp_path: Path) -> None:
-    bench.search(spec(trials=1))
+@pytest.mark.parametrize("before", [0, 1])
+def test_several_drivers_share_a_study_and_never_run_more_than_its_trials(bench: Bench, tmp_path: Path, before: int) -> None:
+    if before:
+        bench.search(spec(trials=before))
     failures: list[BaseException] = []
+    begun = threading.Barrier(3)
+
+    class Together(FakeEngine):
+        def describe(self) -> TaskInfo:
+            begun.wait()  # all drivers have looked for the study by now
+            return super().describe()
 
     def drive() -> None:
         try:
             with Store.open(bench.store.url, write=True) as store:
-                Bench(store, tmp_path).search(spec(trials=20, workers=2))
+                Bench(store, tmp_path).search(spec(trials=20), engine=Together(EngineSpec("digits-mlp", workers=2)))
         except BaseException as error:  # noqa: BLE001 - told by the test's thread
             failures.append(error)
 

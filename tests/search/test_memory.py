@@ -93,11 +93,12 @@ def test_other_objectives_are_refused(storage: RDBStorage) -> None:
 
 
 def test_metric_names_and_existence(storage: RDBStorage) -> None:
-    assert not study_exists(storage, "s")
+    assert not study_exists(storage, "s", WAYS)
     found = memory(storage)
-    assert not study_exists(storage, "s")  # without trials it is nobody's
+    assert not study_exists(storage, "s", WAYS)  # without trials it is nobody's
+    assert study_exists(storage, "s", {"accuracy": "maximize"})
     found.ask(SPACE, RandomSampler(seed=0))
-    assert study_exists(storage, "s")
+    assert study_exists(storage, "s", WAYS)
     assert optuna.load_study(study_name="s", storage=storage).metric_names == list(WAYS)
 
 

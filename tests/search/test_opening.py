@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from prunesearch.engines.base import EngineSpec
+from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import StudyError
+from prunesearch.results import TaskInfo
 from prunesearch.search.opening import find, open_study, refuse_changes, resolved, total_of
 from tests.search.conftest import Bench
 from tests.search.parts import STAGES, info, spec
@@ -30,6 +33,27 @@ def test_trials_are_the_studys_total(bench: Bench) -> None:
     assert total_of(spec(trials=9), opened.record, None) == 9
     assert total_of(spec(trials=9), opened.record, 4) == 10
     assert total_of(spec(trials=9), None, 4) == 13
+
+
+def test_who_was_slower_joins_the_study(bench: Bench) -> None:
+    first = open_study(bench.store, spec(trials=6), None, 6, info())
+    second = open_study(bench.store, spec(trials=8), None, 8, info())
+    assert (first.resumed, second.resumed, second.quiet) == (False, True, False)
+    assert second.record == first.record
+    assert bench.store.study("s").spec["trials"] == 8
+    with pytest.raises(StudyError, match="seed: was 0, is now 1"):
+        open_study(bench.store, spec(trials=6, seed=1), None, 6, info())
+
+
+def test_a_study_that_another_driver_has_begun_meanwhile_is_joined(bench: Bench) -> None:
+    class Slow(FakeEngine):
+        def describe(self) -> TaskInfo:
+            if not bench.store.studies():
+                bench.search(spec(trials=4))
+            return super().describe()
+
+    outcome = bench.search(spec(trials=6), engine=Slow(EngineSpec("digits-mlp")))
+    assert (outcome.done, len(bench.store.tickets("s"))) == (6, 6)
 
 
 def test_every_difference_is_told() -> None:

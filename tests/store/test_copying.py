@@ -40,9 +40,10 @@ def filled(store: Store, url: str, parts: Any, storages: Storages) -> Store:
 
 
 def everything(store: Store, name: str) -> tuple[Any, ...]:
-    """A study without what belongs to its database: ids and names."""
-    record = replace(store.study(name), id=0, name="")
-    tickets = [replace(t, id=0) for t in store.tickets(name)]
+    """A study without what belongs to its database: ids and names, and who drives it there."""
+    stored = store.study(name)
+    record = replace(stored, id=0, name="", spec={**stored.spec, "name": ""})
+    tickets = [replace(t, id=0, owner=None) for t in store.tickets(name)]
     return (
         record,
         tickets,
@@ -63,6 +64,13 @@ def test_a_copy_is_equal(filled: Store, url: str, other_url: str, storages: Stor
     told = [[(t.number, t.params, t.values, t.state) for t in study.trials] for study in (new, old)]
     assert told[0] == told[1] and len(told[0]) == 2
     assert new.directions == old.directions
+
+
+def test_a_copy_has_its_own_name_and_nobody_drives_it(filled: Store) -> None:
+    before = filled.tickets("s")
+    assert filled.copy_study("s", filled, "twin").spec["name"] == "twin"
+    assert [(t.state, t.owner) for t in filled.tickets("twin")] == [("done", "me"), ("done", "me"), ("taken", None)]
+    assert filled.tickets("s") == before
 
 
 def test_a_copy_can_lie_beside_its_original(filled: Store) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import optuna
 import pytest
 
-from prunesearch.store import Store
+from prunesearch.errors import StudyError
+from prunesearch.store import Store, studies
+from prunesearch.store.connect import writing
 
 WORKERS = Path(__file__).with_name("workers.py")
 PROCESSES = 8
@@ -62,6 +66,17 @@ def test_first_drivers_may_make_the_tables_at_the_same_time(url: str, storages: 
         assert store.studies() == []
     optuna.create_study(study_name="s", storage=storages(url))
     assert optuna.get_all_study_names(storages(url, write=False)) == ["s"]
+
+
+def test_of_two_who_make_a_study_at_the_same_time_one_is_told(store: Store) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with writing(store._engine) as connection:
+            studies.create(connection, "s", {"by": "the first"}, None, "0", {})
+            second = pool.submit(store.create_study, "s", {}, None, "0", {})
+            time.sleep(0.3)  # it has found no study of that name by now, and waits
+        with pytest.raises(StudyError, match="has a study 's' already"):
+            second.result()
+    assert [s.spec for s in store.studies()] == [{"by": "the first"}]
 
 
 def test_lost_tickets_come_back_first(store: Store) -> None:
