@@ -186,7 +186,7 @@ def checked(field: str, found: Range) -> Range:
             if not all(_holds(*b) for b in bounds):
                 allowed = " and ".join(f"{op} {bound}" for _, op, bound in bounds if bound is not None)
                 raise ValueError(f"must be {allowed}, got {value}")
-        elif h.choices and value not in h.choices:
+        elif h.choices and value not in tuple(h.choices):
             raise ValueError(f"'{value}' is unknown; {did_you_mean(str(value), h.choices)}")
         elif h.kind == "bool" and not isinstance(value, bool):
             raise ValueError(f"must be true or false, got {value!r}")
