@@ -157,9 +157,9 @@ def _ranges(given: object) -> object:
             entries = {"ratio.default" if name == "ratio" else str(name): value}
         for key, entry in entries.items():
             try:
-                field = key.split(".")[0]
-                if field not in HYPERPARAMETERS or field == "epochs":
-                    raise ValueError(f"unknown field; {did_you_mean(key, set(HYPERPARAMETERS) - {'epochs'})}")
+                field, dotted, _ = key.partition(".")
+                if field not in HYPERPARAMETERS or field == "epochs" or (dotted and field != "ratio"):
+                    raise ValueError(f"unknown field; {did_you_mean(field, set(HYPERPARAMETERS) - {'epochs'})}")
                 out[key] = entry if isinstance(entry, Range) else checked(field, Range.parse(field, entry))
             except ValueError as problem:
                 problems.append(f".{key}: {problem}")
