@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,6 +130,10 @@ class Range:
         assert isinstance(low, int | float) and isinstance(high, int | float)
         if low > high:
             raise ValueError(f"low <= high must hold, but got (low={low}, high={high})")
+        if not isinstance(log, bool | None):
+            raise ValueError(f"log must be true or false, got {log!r}")
+        if step is not None and not (_is_number(step) and 0 < step < math.inf):
+            raise ValueError(f"step must be a number above 0, got {step!r}")
         if log and low <= 0:
             raise ValueError(f"a logarithmic range must start above 0, but got (low={low})")
         return cls(low=low, high=high, log=log, step=step)
