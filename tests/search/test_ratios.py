@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prunesearch.errors import StudyError
+from prunesearch.fitting import chosen_groups, of_granularity
 from prunesearch.policy import Policy
 from prunesearch.search.ratios import stage_keys
 from prunesearch.search.space import SearchSpace
-from tests.search.parts import CNN, MLP, STAGES, info, spec
+from tests.search.parts import CNN, MLP, STAGES, group, info, spec
 from tests.search.test_space import draws
 
 ONLY_RATIOS = {"schedule_type": "magnitude_percentage", "scope": "ratios", "granularity": "filter"}
@@ -86,9 +89,20 @@ def test_spared_groups_have_no_ratio_and_globs_go_only_where_they_mean_something
     said = {"scope": "ratios", "schedule_type": "magnitude_percentage", "spare": ["conv1", "fc1"]}
     space = SearchSpace.of(spec(space=said, trials=300), info(CNN))
     for _, policy in draws(space, 80):
-        has = {g.name for g in info(CNN).groups if (g.kind == "weight") == (policy.granularity == "weight")}
+        has = {g.name for g in of_granularity(info(CNN).groups, policy.granularity)}
         assert set(policy.spare) == {"conv1", "fc1"} & has
         assert not {"conv1", "fc1"} & set(policy.ratio or {})
+
+
+@pytest.mark.parametrize(("said", "left"), [("spare", "conv2"), ("only", "conv1")])
+def test_a_layer_of_a_residual_sum_means_its_group(said: str, left: str) -> None:
+    summed = replace(group("conv1", "filter"), layers=("conv1", "block.conv2"))
+    task = info((summed, group("conv2", "filter"), group("block.conv2", "weight")))
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {said: ["block.*"]}), task)
+    for params, policy in draws(space, 5):
+        assert getattr(policy, said) == ("block.*",) and set(policy.ratio or {}) == {left}
+        assert [g.name for g in chosen_groups(task.groups, policy)] == [left]
+        assert space.params(policy) == params
 
 
 def test_a_policy_written_with_a_default_has_a_place() -> None:
