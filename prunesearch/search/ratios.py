@@ -29,7 +29,7 @@ class Wanted:
         ranges: range per group name or glob; `default` for the rest.
         spare: groups that are never pruned, as names or globs.
         only: the only groups that are pruned; empty = all.
-        prune_output_layer: whether the output layer's weights are pruned too.
+        prune_output_layer: whether any policy may prune the output layer's weights too.
         tie: whether groups without a key of their own are tied per stage.
     """
 
@@ -48,7 +48,8 @@ def wanted_of(spec: StudySpec, info: TaskInfo) -> Wanted:
     """
     ranges = {key.removeprefix("ratio."): found for key, found in spec.space.items() if key.startswith("ratio.")}
     spare, only = (tuple(spec.space[n].choices or ()) if n in spec.space else () for n in ("spare", "only"))
-    wanted = Wanted(ranges, spare, only)
+    output = "prune_output_layer" in spec.space and True in (spec.space["prune_output_layer"].choices or ())
+    wanted = Wanted(ranges, spare, only, output)
     check_globs(info, wanted)
     tie = spec.tie_ratios if spec.tie_ratios is not None else many_ratios(info, wanted, spec.trials)
     return replace(wanted, tie=tie)
@@ -136,7 +137,7 @@ def check_globs(info: TaskInfo, wanted: Wanted) -> None:
         meant = [g for g in info.groups if matching(g.name, [key])]
         if not meant:
             problems.append(_unknown(f"ratio.{key}", key, info))
-        elif all(g.spared for g in meant):
+        elif all(why_spared(g, replace(wanted, spare=(), only=())) for g in meant):
             problems.append(f"space.ratio.{key}: is never pruned ({meant[0].spared})")
     for where, globs in (("spare", wanted.spare), ("only", wanted.only)):
         unknown = [glob for glob in globs if not any(matches(g, (glob,)) for g in info.groups)]

@@ -105,6 +105,42 @@ def test_a_layer_of_a_residual_sum_means_its_group(said: str, left: str) -> None
         assert space.params(policy) == params
 
 
+OUTPUT = info((group("fc1", "weight", 300), group("fc1", "neuron", 30), replace(MLP[2], output=True)))
+WEIGHTS = ONLY_RATIOS | {"granularity": "weight"}
+
+
+def test_the_output_layer_has_a_ratio_where_it_is_pruned() -> None:
+    ratio = {"fc3": [0.2, 0.5]}
+    always = SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": True, "ratio": ratio}), OUTPUT)
+    assert all(0.2 <= (policy.ratio or {})["fc3"] <= 0.5 for _, policy in draws(always, 5))
+    with pytest.raises(StudyError, match=r"space.ratio.fc3: is never pruned \(it is the output layer\)"):
+        SearchSpace.of(spec(space=WEIGHTS | {"ratio": ratio}), OUTPUT)
+
+
+def test_a_searched_output_layer_has_a_ratio_only_in_policies_that_prune_it() -> None:
+    space = SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": [True, False], "criterion": "l1"}, trials=30), OUTPUT)
+    found = draws(space, 20)
+    assert {policy.prune_output_layer for _, policy in found} == {True, False}
+    for params, policy in found:
+        assert set(policy.ratio or {}) == {"fc1", *(["fc3"] if policy.prune_output_layer else [])}
+        assert [g.name for g in chosen_groups(OUTPUT.groups, policy)] == list(policy.ratio or {})
+        assert space.params(policy) == params
+    assert space.dimensions() == max(len(params) for params, _ in found)
+    with pytest.raises(StudyError, match="the space allows no policy"):
+        SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": [True, False], "only": ["fc3"]}), OUTPUT)
+
+
+def test_a_tied_output_layer_shares_the_ratio_of_its_stage() -> None:
+    groups = tuple(replace(g, name=f"net.{g.name}") for g in OUTPUT.groups)
+    said = WEIGHTS | {"prune_output_layer": [True, False]}
+    space = SearchSpace.of(spec(space=said, tie_ratios=True), info(groups))
+    for params, policy in draws(space, 10):
+        assert set(policy.ratio or {}) == {"net.*"}
+        assert space.params(policy) == params
+    alone = Policy.parse({"epochs": 10, "scope": "ratios", "ratio": {"net.fc1": 0.5}, "epoch_threshold": 1})
+    assert space.locate(alone).policy.ratio == {"net.*": 0.5}
+
+
 def test_a_policy_written_with_a_default_has_a_place() -> None:
     space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": {"conv1": [0.2, 0.4]}}, trials=30), info(STAGES))
     ratio = {"default": 0.6, "conv1": 0.3}
