@@ -87,16 +87,20 @@ def ratio_keys(groups: Sequence[GroupInfo], wanted: Wanted) -> dict[str, Range]:
     """The keys that a policy's `ratio` gets for these groups, each with its range, in the order of the groups."""
     said = [key for key in wanted.ranges if key != REST]
     default = wanted.ranges.get(REST) or usual_range()
-    rest = [g.name for g in groups if matching(g.name, said) is None]
-    stages = stage_keys(rest) if wanted.tie else {name: name for name in rest}
+    own = {g.name: key for g in groups if (key := matching(g.name, said)) is not None}
+    tied = _tied([g.name for g in groups if g.name not in own], own) if wanted.tie else {}
     keys: dict[str, Range] = {}
     for group in groups:
-        found = matching(group.name, said)
-        if found is None:
-            keys.setdefault(stages[group.name], default)
-        else:
-            keys.setdefault(found, wanted.ranges[found])
+        key = own.get(group.name) or tied.get(group.name, group.name)
+        keys.setdefault(key, wanted.ranges[key] if group.name in own else default)
     return keys
+
+
+def _tied(names: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Name -> key of its stage, but for stages whose key would speak for a group with a key of its own (name -> key)."""
+    stages = stage_keys(names)
+    taken = {stage for stage in set(stages.values()) if any(matching(name, [stage, key]) == stage for name, key in own.items())}
+    return {name: stage for name, stage in stages.items() if stage not in taken}
 
 
 def usual_range() -> Range:

@@ -9,6 +9,7 @@ import pytest
 from prunesearch.errors import StudyError
 from prunesearch.fitting import chosen_groups, of_granularity
 from prunesearch.policy import Policy
+from prunesearch.rules import ratio_of
 from prunesearch.search.ratios import stage_keys
 from prunesearch.search.space import SearchSpace
 from tests.search.parts import CNN, MLP, STAGES, group, info, spec
@@ -46,6 +47,16 @@ def test_many_ratios_are_tied_per_stage_unless_told_otherwise() -> None:
     assert keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=300, tie_ratios=True), info(STAGES))) == tied
     assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=30, tie_ratios=False), info(STAGES)))) == 19
     assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=57), info(STAGES)))) == 19  # 57 / 3 are enough
+
+
+def test_a_glob_of_the_study_goes_before_a_longer_one_of_a_stage() -> None:
+    ratio = {"*.conv1": [0.1, 0.2], "layer2.*": [0.3, 0.4], "default": [0.8, 0.9]}
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": ratio}, tie_ratios=True), info(STAGES))
+    for params, policy in draws(space, 5):
+        ratios = {g.name: ratio_of(g.name, policy.ratio or {}) for g in space.groups("filter")}
+        assert all(0.1 <= ratios[f"layer{s}.{b}.conv1"] <= 0.2 for s in (1, 3) for b in (0, 1, 2))
+        assert all(0.8 <= ratios[f"layer{s}.{b}.conv2"] <= 0.9 for s in (1, 3) for b in (0, 1, 2))
+        assert space.params(policy) == params
 
 
 @pytest.mark.parametrize(
