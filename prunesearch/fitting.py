@@ -4,11 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from typing import Protocol
 
 from prunesearch.catalogue import CRITERIA
 from prunesearch.errors import PolicyError, did_you_mean
 from prunesearch.policy import Policy
 from prunesearch.results import GroupInfo
+
+
+class Selection(Protocol):
+    """What decides which groups are pruned: a policy's fields, or what a study says of all its policies."""
+
+    @property
+    def spare(self) -> tuple[str, ...]:
+        """Groups that are never pruned, as names or globs."""
+        ...
+
+    @property
+    def only(self) -> tuple[str, ...]:
+        """The only groups that are pruned; empty = all."""
+        ...
+
+    @property
+    def prune_output_layer(self) -> bool:
+        """Whether the output layer's weights are pruned too."""
+        ...
 
 
 def of_granularity(groups: Iterable[GroupInfo], granularity: str) -> tuple[GroupInfo, ...]:
@@ -39,7 +59,7 @@ def chosen_groups(groups: Sequence[GroupInfo], policy: Policy, task: str = "") -
         for glob in getattr(policy, field):
             if not any(matches(g, (glob,)) for g in of_kind):
                 raise _unknown(field, glob, of_kind, task)
-    picked = tuple(g for g in of_kind if _reason(g, policy) is None)
+    picked = tuple(g for g in of_kind if why_spared(g, policy) is None)
     if not picked:
         raise PolicyError(f"granularity '{policy.granularity}': nothing is left to prune{_reasons(of_kind, policy)}")
     if policy.ratio is not None:
@@ -55,13 +75,13 @@ def _unknown(field: str, glob: str, groups: Iterable[GroupInfo], task: str) -> P
     return PolicyError(f"{field}: '{glob}' matches no group{f' of {task}' if task else ''}", f"{hint}{listed}")
 
 
-def _reason(group: GroupInfo, policy: Policy) -> str | None:
-    """Why the policy does not prune a group, or None."""
-    if group.spared and not (group.output and policy.prune_output_layer):
+def why_spared(group: GroupInfo, selection: Selection) -> str | None:
+    """Why a policy, or a whole study, does not prune a group, or None."""
+    if group.spared and not (group.output and selection.prune_output_layer):
         return group.spared
-    if matches(group, policy.spare):
+    if matches(group, selection.spare):
         return "spared by the policy"
-    if policy.only and not matches(group, policy.only):
+    if selection.only and not matches(group, selection.only):
         return "not among the policy's `only`"
     return None
 
@@ -69,7 +89,7 @@ def _reason(group: GroupInfo, policy: Policy) -> str | None:
 def _reasons(groups: Sequence[GroupInfo], policy: Policy) -> str:
     if not groups:
         return "; the network has no such group"
-    return "".join(f"\n  - {g.name}: {_reason(g, policy)}" for g in groups)
+    return "".join(f"\n  - {g.name}: {why_spared(g, policy)}" for g in groups)
 
 
 def _check_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], policy: Policy, task: str) -> None:
@@ -79,7 +99,7 @@ def _check_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], polic
         meant = [g for g in groups if fnmatchcase(g.name, key)]
         if not meant:
             raise _unknown("ratio", key, groups, task)
-        if all(_reason(g, policy) for g in meant):
+        if all(why_spared(g, policy) for g in meant):
             raise PolicyError(f"ratio: '{key}' names only what is not pruned{_reasons(meant, policy)}")
 
 

@@ -6,7 +6,7 @@ This table is the only place that holds a range or a help text. The policy's val
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +34,7 @@ class Hyperparameter:
         help: one sentence, with units and source where there is one.
         valid: smallest and largest valid value, both included (`None`: unbounded on that side).
         below: a bound that the value must stay strictly under.
-        choices: valid words.
+        choices: valid words; those of the criteria grow as plug-ins are loaded.
         search: default search range, or the words tried by default.
         search_units: another default range, for unit granularities.
         log: whether the range is searched on a logarithmic scale.
@@ -46,7 +46,7 @@ class Hyperparameter:
     help: str
     valid: tuple[Number | None, Number | None] = (None, None)
     below: Number | None = None
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     search: tuple[Number, Number] | tuple[str | bool, ...] | None = None
     search_units: tuple[Number, Number] | None = None
     log: bool = False
@@ -83,7 +83,7 @@ _TABLE = (
         "criterion",
         "choice",
         "what is unimportant: the score by which weights or units are ranked, lowest first",
-        choices=tuple(CRITERIA),
+        choices=CRITERIA,
         search=("l1", "l2"),
         default="l1",
     ),

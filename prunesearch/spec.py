@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -129,6 +130,10 @@ class Range:
         assert isinstance(low, int | float) and isinstance(high, int | float)
         if low > high:
             raise ValueError(f"low <= high must hold, but got (low={low}, high={high})")
+        if not isinstance(log, bool | None):
+            raise ValueError(f"log must be true or false, got {log!r}")
+        if step is not None and not (_is_number(step) and 0 < step < math.inf):
+            raise ValueError(f"step must be a number above 0, got {step!r}")
         if log and low <= 0:
             raise ValueError(f"a logarithmic range must start above 0, but got (low={low})")
         return cls(low=low, high=high, log=log, step=step)
@@ -157,9 +162,9 @@ def _ranges(given: object) -> object:
             entries = {"ratio.default" if name == "ratio" else str(name): value}
         for key, entry in entries.items():
             try:
-                field = key.split(".")[0]
-                if field not in HYPERPARAMETERS or field == "epochs":
-                    raise ValueError(f"unknown field; {did_you_mean(key, set(HYPERPARAMETERS) - {'epochs'})}")
+                field, dotted, _ = key.partition(".")
+                if field not in HYPERPARAMETERS or field == "epochs" or (dotted and field != "ratio"):
+                    raise ValueError(f"unknown field; {did_you_mean(field, set(HYPERPARAMETERS) - {'epochs'})}")
                 out[key] = entry if isinstance(entry, Range) else checked(field, Range.parse(field, entry))
             except ValueError as problem:
                 problems.append(f".{key}: {problem}")
@@ -186,7 +191,7 @@ def checked(field: str, found: Range) -> Range:
             if not all(_holds(*b) for b in bounds):
                 allowed = " and ".join(f"{op} {bound}" for _, op, bound in bounds if bound is not None)
                 raise ValueError(f"must be {allowed}, got {value}")
-        elif h.choices and value not in h.choices:
+        elif h.choices and value not in tuple(h.choices):
             raise ValueError(f"'{value}' is unknown; {did_you_mean(str(value), h.choices)}")
         elif h.kind == "bool" and not isinstance(value, bool):
             raise ValueError(f"must be true or false, got {value!r}")

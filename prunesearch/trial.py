@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import logging
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from prunesearch.training.clock import Clock
 from prunesearch.training.course import Course, Setting, TrialFailure
 from prunesearch.training.forks import sample_of, with_sharing
 from prunesearch.training.keep import keep_network
-from prunesearch.training.numerics import require_fast, tf32
+from prunesearch.training.numerics import one_thread, require_fast
 from prunesearch.training.pace import pace
 from prunesearch.training.prepare import Prepared, find_device, prepare
 from prunesearch.training.recorder import Recorder
@@ -63,7 +63,7 @@ class TrialRunner:
         for plugin in spec.plugins:
             load_plugin(plugin)
         made = _loaded(spec) if task is None else task
-        with _one_thread(device):
+        with one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs, cache=spec.arrays)
         snapshots = SnapshotStore(Path(spec.stages), spec.stage_budget) if spec.stages else None
         if snapshots:
@@ -84,7 +84,7 @@ class TrialRunner:
 
     def pace(self, seconds: float) -> float:
         """Training batches per second, measured for so many seconds after some to warm up; the network is thrown away."""
-        with _one_thread(self._prepared.device):
+        with one_thread(self._prepared.device):
             return pace(self._prepared, seconds)
 
     def run(self, job: Job) -> Result:
@@ -95,7 +95,7 @@ class TrialRunner:
         """
         trial = _Trial(self._setting, job, self._lane)
         try:
-            with _one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
+            with one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
                 return trial.run()
         except Exception as problem:  # noqa: BLE001 - a user's network may raise anything, and the search goes on
             if self._prepared.device.type == "cuda":
@@ -308,22 +308,6 @@ def _in_ms(ratio: float, iqr: float, dense_ms: float) -> dict[str, Any]:
         "latency_ms": ratio * dense_ms,
         "latency_iqr_ms": iqr * dense_ms,
     }
-
-
-@contextmanager
-def _one_thread(device: torch.device) -> Iterator[None]:
-    """One thread on the CPU, and no TF32 on a GPU unless training asks for it; afterwards all as before.
-
-    Bits differ between one thread and two, and two processes of one thread each do 1.9x the work of one of two.
-    """
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        with tf32(device, allowed=False):
-            yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _reason(problem: Exception) -> str:

@@ -78,7 +78,8 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(
         "task: digits-mlp\nepochs: -1\nobjectives: [accuracy, lat]\nconstraints: {acc: '>= 1'}\n"
-        "space: {treshold: [0, 1], threshold: [0.3, 1.2], function: [onee], ratio: {fc1: [0, 2]}}\ntrails: 3\n"
+        "space: {treshold: [0, 1], threshold: [0.3, 1.2], function: [onee], ratio: {fc1: [0, 2]}, criterion.units: fpgm}\n"
+        "trails: 3\n"
     )
     with pytest.raises(StudyError) as caught:
         StudySpec.load(path)
@@ -90,6 +91,7 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         "space.treshold: unknown field; did you mean 'threshold'?",
         "space.threshold: must be >= 0.0 and < 1.0, got 1.2",
         "space.function: 'onee' is unknown",
+        "space.criterion.units: unknown field; did you mean 'criterion'?",
         "space.ratio.fc1: must be >= 0.0 and < 1.0, got 2",
         "trails: unknown field; did you mean 'trials'?",
     ):
@@ -103,6 +105,10 @@ def test_all_problems_of_a_file_are_told_at_once(tmp_path: Path) -> None:
         ([0.1, 0.2, 0.3], "write two numbers for a range"),
         ({"low": 0.1}, "write {low, high, log, step}"),
         ({"low": 0.0, "high": 0.5, "log": True}, "a logarithmic range must start above 0"),
+        ({"low": 0.1, "high": 0.5, "log": "no"}, "log must be true or false, got 'no'"),
+        ({"low": 0.1, "high": 0.5, "step": "0.1"}, "step must be a number above 0, got '0.1'"),
+        ({"low": 0.1, "high": 0.5, "step": -0.1}, "step must be a number above 0, got -0.1"),
+        ({"low": 0.1, "high": 0.5, "step": True}, "step must be a number above 0, got True"),
         (None, "is empty"),
         ([], "write two numbers for a range"),
         ("much", "must be a number, got 'much'"),

@@ -36,7 +36,7 @@ def try_fork(spec: EngineSpec, info: TaskInfo, *, engine: str = "process") -> Ve
         engine: `serial` starts no processes, and sees less: modules that the task imports keep what they remember.
 
     Raises:
-        EnvironmentFailure: workers die, or nothing can be written.
+        EnvironmentFailure: memory, disk or a device gives out, workers die, or nothing can be written; there is no verdict.
     """
     assert spec.stages is not None
     folder = Path(spec.stages)
@@ -93,12 +93,20 @@ def _dense_until_the_end(info: TaskInfo) -> Policy | None:
 
 
 def _failed(engine: Engine, job: Job) -> str:
-    """Why a job failed, "" where it did not."""
+    """Why a job failed, "" where it did not.
+
+    Raises:
+        EnvironmentFailure: for want of something outside of it, which says nothing of the task.
+    """
     engine.submit(job)
     outcome = engine.next()
-    if outcome is None or outcome.result is None:
-        return outcome.lost or "no answer" if outcome else "no answer"
-    return outcome.result.reason or "" if outcome.result.state == "failed" else ""
+    result = outcome.result if outcome else None
+    if result is not None and not result.outside:
+        return result.reason or "" if result.state == "failed" else ""
+    reason = result.reason if result else outcome.lost if outcome else None
+    raise EnvironmentFailure(
+        f"whether epochs can be shared was not found out: {reason or 'no answer'}", "'prunesearch check' tries it again"
+    )
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from prunesearch.measure.accuracy import evaluate
 from prunesearch.results import TaskInfo
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.numerics import one_thread
 from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared, find_device, prepare
 
@@ -51,14 +52,13 @@ def rehearse(spec: EngineSpec) -> Rehearsal:
         EnvironmentFailure: data, device or memory is missing.
     """
     device = find_device(spec.device)
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    task = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed)
-    try:
-        prepared = prepare(task, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
-        return _rehearsed(task, prepared, spec.seed)
-    except (MemoryError, torch.OutOfMemoryError) as error:
-        raise EnvironmentFailure(f"out of memory: {error}", "a smaller batch_size in the task needs less") from None
+    with one_thread(device):
+        task = load_task(spec.task, data_dir=spec.data_dir, seed=spec.seed)
+        try:
+            prepared = prepare(task, spec.task, seed=spec.seed, device=device, epochs=spec.epochs)
+            return _rehearsed(task, prepared, spec.seed)
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise EnvironmentFailure(f"out of memory: {error}", "a smaller batch_size in the task needs less") from None
 
 
 def _rehearsed(task: Task, prepared: Prepared, seed: int) -> Rehearsal:

@@ -11,9 +11,9 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
 
 from prunesearch.engines.fake_networks import FakeNetwork
+from prunesearch.fitting import of_granularity, why_spared
 from prunesearch.policy import Policy
 from prunesearch.results import EpochRow, GroupInfo, Job, LayerRow, Measures, Result
 from prunesearch.rules import ratio_of
@@ -79,16 +79,13 @@ class Course:
     @property
     def _groups(self) -> tuple[GroupInfo, ...]:
         """The groups of the policy's granularity, spared ones too."""
-        wanted = self.policy.granularity if self.policy else ""
-        kinds = ("neuron", "filter") if wanted == "unit" else (wanted,)
-        return tuple(g for g in self.network.groups if g.kind in kinds)
+        return of_granularity(self.network.groups, self.policy.granularity) if self.policy else ()
 
     def _cut(self, policy: Policy, order: Order) -> dict[str, float]:
         """Fraction gone by group name, of the groups that the policy prunes."""
         found = {}
         for group in self._groups:
-            spared = group.spared is not None and not (policy.prune_output_layer and group.kind == "weight")
-            if not spared and chosen(group.name, policy):
+            if why_spared(group, policy) is None:
                 level = ratio_of(group.name, order.amount) if isinstance(order.amount, Mapping) else order.amount
                 found[group.name] = _below_bound(level, policy.is_unit) if order.absolute else level
         return found
@@ -133,12 +130,6 @@ class Course:
         if group.kind == "weight":
             return max(1, group.size - math.floor(group.size * self.fractions.get(group.name, 0.0) + 1e-9))
         return widths.get(group.name, group.size)
-
-
-def chosen(name: str, policy: Policy) -> bool:
-    """Whether `spare` and `only` let a group be pruned."""
-    only = not policy.only or any(fnmatchcase(name, glob) for glob in policy.only)
-    return only and not any(fnmatchcase(name, glob) for glob in policy.spare)
 
 
 def simulate(network: FakeNetwork, job: Job) -> Result:

@@ -147,8 +147,9 @@ def level_of(name: str, amount: float | Mapping[str, float]) -> float:
 
 
 def spared_for(group: AnyGroup, reason: str) -> AnyGroup:
-    """The group, spared for `reason`; the first reason stays."""
-    return group if group.info.spared else replace(group, info=replace(group.info, spared=reason))
+    """The group, spared for `reason`; the first reason stays, but for the output layer's, which a policy may lift."""
+    lasts = group.info.spared and not group.info.output
+    return group if lasts else replace(group, info=replace(group.info, spared=reason, output=False))
 
 
 def _with_options(group: Group, policy: Policy) -> Group:

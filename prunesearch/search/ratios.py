@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from prunesearch.errors import StudyError, bulleted, did_you_mean
+from prunesearch.fitting import matches, of_granularity, why_spared
 from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.results import GroupInfo, TaskInfo
 from prunesearch.rules import REST, matching, ratio_of
@@ -28,12 +29,14 @@ class Wanted:
         ranges: range per group name or glob; `default` for the rest.
         spare: groups that are never pruned, as names or globs.
         only: the only groups that are pruned; empty = all.
+        prune_output_layer: whether any policy may prune the output layer's weights too.
         tie: whether groups without a key of their own are tied per stage.
     """
 
     ranges: Mapping[str, Range]
     spare: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
+    prune_output_layer: bool = False
     tie: bool = False
 
 
@@ -45,7 +48,8 @@ def wanted_of(spec: StudySpec, info: TaskInfo) -> Wanted:
     """
     ranges = {key.removeprefix("ratio."): found for key, found in spec.space.items() if key.startswith("ratio.")}
     spare, only = (tuple(spec.space[n].choices or ()) if n in spec.space else () for n in ("spare", "only"))
-    wanted = Wanted(ranges, spare, only)
+    output = "prune_output_layer" in spec.space and True in (spec.space["prune_output_layer"].choices or ())
+    wanted = Wanted(ranges, spare, only, output)
     check_globs(info, wanted)
     tie = spec.tie_ratios if spec.tie_ratios is not None else many_ratios(info, wanted, spec.trials)
     return replace(wanted, tie=tie)
@@ -53,9 +57,9 @@ def wanted_of(spec: StudySpec, info: TaskInfo) -> Wanted:
 
 def globs_of(info: TaskInfo, granularity: str, wanted: Wanted) -> dict[str, tuple[str, ...]]:
     """A policy's `spare` and `only`: those of the study that mean any group of the granularity."""
-    names = [g.name for g in info.groups if (g.kind == "weight") == (granularity == "weight")]
+    groups = of_granularity(info.groups, granularity)
     found = {"spare": wanted.spare, "only": wanted.only}
-    return {where: tuple(glob for glob in globs if any(matching(n, [glob]) for n in names)) for where, globs in found.items()}
+    return {where: tuple(glob for glob in globs if any(matches(g, (glob,)) for g in groups)) for where, globs in found.items()}
 
 
 def known_ratios(ratio: Mapping[str, float], groups: Sequence[GroupInfo], keys: Mapping[str, Range]) -> dict[str, float | None]:
@@ -76,26 +80,27 @@ def stray_keys(ratio: Mapping[str, float], groups: Sequence[GroupInfo]) -> list[
 
 def pruned_groups(info: TaskInfo, granularity: str, wanted: Wanted) -> tuple[GroupInfo, ...]:
     """The groups that a granularity prunes under the study's `spare` and `only`."""
-    groups = info.prunable(granularity)
-    if wanted.only:
-        groups = tuple(g for g in groups if matching(g.name, wanted.only))
-    return tuple(g for g in groups if not matching(g.name, wanted.spare))
+    return tuple(g for g in of_granularity(info.groups, granularity) if why_spared(g, wanted) is None)
 
 
 def ratio_keys(groups: Sequence[GroupInfo], wanted: Wanted) -> dict[str, Range]:
     """The keys that a policy's `ratio` gets for these groups, each with its range, in the order of the groups."""
     said = [key for key in wanted.ranges if key != REST]
     default = wanted.ranges.get(REST) or usual_range()
-    rest = [g.name for g in groups if matching(g.name, said) is None]
-    stages = stage_keys(rest) if wanted.tie else {name: name for name in rest}
+    own = {g.name: key for g in groups if (key := matching(g.name, said)) is not None}
+    tied = _tied([g.name for g in groups if g.name not in own], own) if wanted.tie else {}
     keys: dict[str, Range] = {}
     for group in groups:
-        found = matching(group.name, said)
-        if found is None:
-            keys.setdefault(stages[group.name], default)
-        else:
-            keys.setdefault(found, wanted.ranges[found])
+        key = own.get(group.name) or tied.get(group.name, group.name)
+        keys.setdefault(key, wanted.ranges[key] if group.name in own else default)
     return keys
+
+
+def _tied(names: Sequence[str], own: Mapping[str, str]) -> dict[str, str]:
+    """Name -> key of its stage, but for stages whose key would speak for a group with a key of its own (name -> key)."""
+    stages = stage_keys(names)
+    taken = {stage for stage in set(stages.values()) if any(matching(name, [stage, key]) == stage for name, key in own.items())}
+    return {name: stage for name, stage in stages.items() if stage not in taken}
 
 
 def usual_range() -> Range:
@@ -131,22 +136,19 @@ def check_globs(info: TaskInfo, wanted: Wanted) -> None:
     Raises:
         StudyError: naming each of them, with the nearest name, or with why the group is spared.
     """
-    names = {g.name for g in info.groups}
-    prunable = {g.name for g in info.groups if g.spared is None}
-    problems = [
-        f"space.{where}{glob}: no group is called so; {did_you_mean(glob, names)}"
-        for where, globs in (("ratio.", wanted.ranges), ("spare: ", wanted.spare), ("only: ", wanted.only))
-        for glob in globs
-        if glob != REST and not any(matching(name, [glob]) for name in names)
-    ]
-    problems += [
-        f"space.ratio.{glob}: is never pruned ({_why(info, glob)})"
-        for glob in wanted.ranges
-        if glob != REST and any(matching(n, [glob]) for n in names) and not any(matching(n, [glob]) for n in prunable)
-    ]
+    problems = []
+    for key in (key for key in wanted.ranges if key != REST):
+        meant = [g for g in info.groups if matching(g.name, [key])]
+        if not meant:
+            problems.append(_unknown(f"ratio.{key}", key, info))
+        elif all(why_spared(g, replace(wanted, spare=(), only=())) for g in meant):
+            problems.append(f"space.ratio.{key}: is never pruned ({meant[0].spared})")
+    for where, globs in (("spare", wanted.spare), ("only", wanted.only)):
+        unknown = [glob for glob in globs if not any(matches(g, (glob,)) for g in info.groups)]
+        problems += [_unknown(f"{where}: {glob}", glob, info) for glob in unknown]
     if problems:
         raise StudyError(f"study: {bulleted(problems)}", "'prunesearch groups' lists the groups of a task")
 
 
-def _why(info: TaskInfo, glob: str) -> str:
-    return next((g.spared for g in info.groups if g.spared and matching(g.name, [glob])), "spared")
+def _unknown(said: str, glob: str, info: TaskInfo) -> str:
+    return f"space.{said}: no group is called so; {did_you_mean(glob, [g.name for g in info.groups])}"

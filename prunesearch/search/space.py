@@ -11,13 +11,14 @@ drawn before (`converge_over` up to N - 1 - E).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from prunesearch import rules
 from prunesearch.errors import StudyError, bulleted
 from prunesearch.policy import Policy
 from prunesearch.results import GroupInfo, TaskInfo
+from prunesearch.rules import matching
 from prunesearch.search.branches import WORDS, Branch, unrolled
 from prunesearch.search.narrowing import narrowed
 from prunesearch.search.ranges import Interval, Options, Ranges, check_whole, unique
@@ -102,7 +103,8 @@ class SearchSpace:
         normed = frozenset(kind for kind, groups in pruned.items() if all(g.norm for g in groups))
         ranges = Ranges({k: r for k, r in spec.space.items() if not k.startswith("ratio.")}, info, n, normed)
         ratios = {kind: _ratios(spec, groups, wanted) for kind, groups in pruned.items()}
-        branches, reasons = unrolled(ranges, tuple(g for g in ratios if ratios[g]))
+        sure = replace(wanted, prune_output_layer=all(ranges.said("prune_output_layer")))
+        branches, reasons = unrolled(ranges, tuple(g for g in pruned if pruned_groups(info, g, sure)))
         if not branches:
             raise StudyError(f"the space allows no policy: {bulleted(reasons)}", "widen the space of the study")
         return cls(ranges, wanted, branches, _full(branches), ratios, ranges.left_out())
@@ -112,9 +114,9 @@ class SearchSpace:
         """N."""
         return self.ranges.epochs
 
-    def groups(self, granularity: str) -> tuple[GroupInfo, ...]:
-        """The groups that a granularity prunes under the study's `spare` and `only`."""
-        return pruned_groups(self.ranges.info, granularity, self.wanted)
+    def groups(self, granularity: str, output: bool = False) -> tuple[GroupInfo, ...]:
+        """The groups that a granularity prunes under the study's `spare` and `only`, `output`: with the output layer."""
+        return pruned_groups(self.ranges.info, granularity, replace(self.wanted, prune_output_layer=output))
 
     def suggest(self, trial: BaseTrial) -> Policy:
         """The policy that a trial's parameters mean; parameters that it does not have yet are drawn."""
@@ -143,7 +145,7 @@ class SearchSpace:
         for name, globs in globs_of(self.ranges.info, policy.granularity, self.wanted).items():
             if set(getattr(policy, name)) != set(globs):
                 problems.append(f"{name}: the space has only {list(globs)}, got {list(getattr(policy, name))}")
-        return problems + stray_keys(policy.ratio or {}, self.groups(policy.granularity))
+        return problems + stray_keys(policy.ratio or {}, self.groups(policy.granularity, policy.prune_output_layer))
 
     def params(self, policy: Policy) -> dict[str, Any]:
         """The Optuna parameters that `suggest` turns into `policy`, or into one that equals it in another form.
@@ -164,8 +166,8 @@ class SearchSpace:
         return self._walk(Defaults(given)) | {name: value for name, value in given.items() if value is not None}
 
     def names(self, branch: Branch) -> tuple[str, ...]:
-        """The parameters of one branch by name."""
-        counted = Defaults(branch)
+        """The parameters of one branch by name, where the output layer may be pruned its ratio's too."""
+        counted = Defaults({**branch, "prune_output_layer": True})
         self._walk(counted)
         return tuple(counted.labels)
 
@@ -182,7 +184,8 @@ class SearchSpace:
         if equal and policy.criterion not in options:
             values["criterion"] = equal[0]
         if policy.ratio is not None:
-            values |= known_ratios(policy.ratio, self.groups(policy.granularity), self.ratios.get(policy.granularity, {}))
+            groups = self.groups(policy.granularity, policy.prune_output_layer)
+            values |= known_ratios(policy.ratio, groups, self.ratios.get(policy.granularity, {}))
         return values
 
     def _same_criterion(self, word: str, policy: Policy) -> bool:
@@ -219,11 +222,16 @@ class SearchSpace:
     def _ratio(self, chosen: Branch, source: Source) -> dict[str, Any]:
         if "ratio" not in rules.used(chosen):
             return {}
-        return {
-            "ratio": {
-                key: self._one_ratio(f"ratio.{key}", found, source) for key, found in self.ratios[chosen["granularity"]].items()
-            }
-        }
+        keys = self._ratio_keys(chosen["granularity"], chosen["prune_output_layer"])
+        return {"ratio": {key: self._one_ratio(f"ratio.{key}", found, source) for key, found in keys.items()}}
+
+    def _ratio_keys(self, granularity: str, output: bool) -> Mapping[str, Range]:
+        """The keys of a policy's `ratio`: without the output layer's where it is not pruned."""
+        keys = self.ratios[granularity]
+        if output or not self.wanted.prune_output_layer:
+            return keys
+        spoken_for = {matching(group.name, keys) for group in self.groups(granularity)}
+        return {key: found for key, found in keys.items() if key in spoken_for}
 
     def _one_ratio(self, label: str, found: Range, source: Source) -> float:
         if found.choices is None:

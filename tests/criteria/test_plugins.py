@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 
+import prunesearch as ps
 from prunesearch import catalogue
 from prunesearch.criteria import BUILT_IN, CRITERIA, CriterionInfo, load_criterion, load_plugin, register_score, registry
 from prunesearch.criteria.base import Part
-from prunesearch.errors import PolicyError, UsageError
+from prunesearch.errors import PolicyError, StudyError, UsageError
 from prunesearch.policy import Policy
 
 FILE = """
@@ -137,6 +138,16 @@ def test_the_plugin_that_the_documentation_shows_works(tmp_path: Path) -> None:
     assert load_plugin(path) == ("spread",)
     parts = [Part("w", "out", torch.tensor([[1.0, -2.0], [5.0, 5.5]])), Part("b", "bias", torch.tensor([[9.0], [9.0]]))]
     assert load_criterion("spread")(parts, torch.Generator()).tolist() == [3.0, 0.5]
+
+
+def test_a_study_searches_a_criterion_of_a_file(plugin: Path, tmp_path: Path) -> None:
+    study, store = tmp_path / "mine.yaml", f"sqlite:///{tmp_path / 'studies.db'}"
+    said = "task: iris-mlp\nepochs: 8\ntrials: 2\nengine: serial\nobjectives: [accuracy, params]\n"
+    study.write_text(said + "space: {granularity: neuron, criterion: spread, function: one_shot_static, threshold: [0.1, 0.3]}\n")
+    with pytest.raises(StudyError, match=r"space\.criterion: 'spread' is unknown; known: bn_scale, "):
+        ps.search(study, store=store)
+    found = ps.search(study, plugin=[str(plugin)], store=store)
+    assert {row.policy.criterion for row in found} == {"spread"}
 
 
 def test_names_and_registration_need_no_torch() -> None:

@@ -122,6 +122,12 @@ def test_rewind_pruning_answers_with_a_level_that_came_back() -> None:
     assert found.measures.sparsity > 0.48 and found.measures.accuracy > 0.9
 
 
+def test_a_layer_of_a_residual_sum_means_its_group() -> None:
+    with FakeEngine(EngineSpec("cifar10-resnet20")) as engine:
+        found = result(engine, job(1, granularity="filter", spare=["stage1.0.conv2"]))
+    assert {row.name for row in found.layers if row.kept == row.total} == {"conv1"}
+
+
 def test_a_policy_that_removes_nothing_is_infeasible() -> None:
     found = result(FakeEngine(EngineSpec("digits-mlp")), job(1, threshold=0.0))
     assert (found.state, found.reason) == ("infeasible", "nothing was removed")

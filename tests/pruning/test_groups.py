@@ -270,6 +270,15 @@ def test_the_task_spares_by_glob_and_a_wrong_glob_is_an_error() -> None:
     assert error.value.hint == "did you mean 'conv1'?"
 
 
+def test_no_policy_frees_an_output_layer_that_the_task_spares() -> None:
+    network = NETWORKS["lenet5"]
+    groups = find_groups(network.make(), network.example(), spare=["fc2"])
+    asked = policy(granularity="weight", prune_output_layer=True)
+    assert [g.name for g in groups.chosen(asked)] == ["conv1", "conv2", "fc1"]
+    with pytest.raises(PolicyError, match=r"(?s)nothing is left to prune.*fc2: spared by the task"):
+        groups.chosen(policy(granularity="weight", prune_output_layer=True, only=["fc2"]))
+
+
 CHOSEN = [
     ({"granularity": "weight"}, ["conv1", "conv2", "fc1"]),
     ({"granularity": "weight", "prune_output_layer": True}, ["conv1", "conv2", "fc1", "fc2"]),

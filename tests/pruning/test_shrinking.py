@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.optim import SGD, Adafactor, Adam, AdamW, Optimizer
+from torch.optim import LBFGS, SGD, Adafactor, Adam, AdamW, Optimizer
 
 from prunesearch.pruning.drawing import draws_by_width
 from prunesearch.pruning.running import largest_difference, outputs
@@ -158,6 +158,30 @@ def test_where_moments_cannot_be_cut_the_network_stays_masked() -> None:
     assert training.parameters == dense
     finished = training.session.finish()
     assert finished.infeasible is None and training.parameters < dense
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_where_the_optimiser_lists_parameters_of_its_own_the_network_stays_masked(first: int) -> None:
+    """Before its first step too, when it keeps nothing yet."""
+    network = NETWORKS["mlp"].make()
+    optimizer = LBFGS(network.parameters(), lr=0.1, max_iter=2)
+    inputs = torch.randn(8, *NETWORKS["mlp"].shape)
+    told = policy(epochs=2, granularity="neuron", threshold=0.5, epoch_threshold=first)
+    session = PruningSession(network, told, optimizer=optimizer, example_input=inputs[:2], shrink=True)
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        found = functional.cross_entropy(network(inputs), torch.arange(8) % 2)
+        found.backward()
+        return found
+
+    for epoch in range(2):
+        session.before_epoch(epoch)
+        before = [p.detach().clone() for p in network.parameters()]
+        optimizer.step(loss)
+        session.after_step()
+        assert not any(torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True))
+    assert session.finish().infeasible is None
 
 
 class Drawing(nn.Module):

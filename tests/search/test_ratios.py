@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from prunesearch.errors import StudyError
+from prunesearch.fitting import chosen_groups, of_granularity
 from prunesearch.policy import Policy
+from prunesearch.rules import ratio_of
 from prunesearch.search.ratios import stage_keys
 from prunesearch.search.space import SearchSpace
-from tests.search.parts import CNN, MLP, STAGES, info, spec
+from tests.search.parts import CNN, MLP, STAGES, group, info, spec
 from tests.search.test_space import draws
 
 ONLY_RATIOS = {"schedule_type": "magnitude_percentage", "scope": "ratios", "granularity": "filter"}
@@ -43,6 +47,16 @@ def test_many_ratios_are_tied_per_stage_unless_told_otherwise() -> None:
     assert keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=300, tie_ratios=True), info(STAGES))) == tied
     assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=30, tie_ratios=False), info(STAGES)))) == 19
     assert len(keys(SearchSpace.of(spec(space=ONLY_RATIOS, trials=57), info(STAGES)))) == 19  # 57 / 3 are enough
+
+
+def test_a_glob_of_the_study_goes_before_a_longer_one_of_a_stage() -> None:
+    ratio = {"*.conv1": [0.1, 0.2], "layer2.*": [0.3, 0.4], "default": [0.8, 0.9]}
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {"ratio": ratio}, tie_ratios=True), info(STAGES))
+    for params, policy in draws(space, 5):
+        ratios = {g.name: ratio_of(g.name, policy.ratio or {}) for g in space.groups("filter")}
+        assert all(0.1 <= ratios[f"layer{s}.{b}.conv1"] <= 0.2 for s in (1, 3) for b in (0, 1, 2))
+        assert all(0.8 <= ratios[f"layer{s}.{b}.conv2"] <= 0.9 for s in (1, 3) for b in (0, 1, 2))
+        assert space.params(policy) == params
 
 
 @pytest.mark.parametrize(
@@ -86,9 +100,56 @@ def test_spared_groups_have_no_ratio_and_globs_go_only_where_they_mean_something
     said = {"scope": "ratios", "schedule_type": "magnitude_percentage", "spare": ["conv1", "fc1"]}
     space = SearchSpace.of(spec(space=said, trials=300), info(CNN))
     for _, policy in draws(space, 80):
-        has = {g.name for g in info(CNN).groups if (g.kind == "weight") == (policy.granularity == "weight")}
+        has = {g.name for g in of_granularity(info(CNN).groups, policy.granularity)}
         assert set(policy.spare) == {"conv1", "fc1"} & has
         assert not {"conv1", "fc1"} & set(policy.ratio or {})
+
+
+@pytest.mark.parametrize(("said", "left"), [("spare", "conv2"), ("only", "conv1")])
+def test_a_layer_of_a_residual_sum_means_its_group(said: str, left: str) -> None:
+    summed = replace(group("conv1", "filter"), layers=("conv1", "block.conv2"))
+    task = info((summed, group("conv2", "filter"), group("block.conv2", "weight")))
+    space = SearchSpace.of(spec(space=ONLY_RATIOS | {said: ["block.*"]}), task)
+    for params, policy in draws(space, 5):
+        assert getattr(policy, said) == ("block.*",) and set(policy.ratio or {}) == {left}
+        assert [g.name for g in chosen_groups(task.groups, policy)] == [left]
+        assert space.params(policy) == params
+
+
+OUTPUT = info((group("fc1", "weight", 300), group("fc1", "neuron", 30), replace(MLP[2], output=True)))
+WEIGHTS = ONLY_RATIOS | {"granularity": "weight"}
+
+
+def test_the_output_layer_has_a_ratio_where_it_is_pruned() -> None:
+    ratio = {"fc3": [0.2, 0.5]}
+    always = SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": True, "ratio": ratio}), OUTPUT)
+    assert all(0.2 <= (policy.ratio or {})["fc3"] <= 0.5 for _, policy in draws(always, 5))
+    with pytest.raises(StudyError, match=r"space.ratio.fc3: is never pruned \(it is the output layer\)"):
+        SearchSpace.of(spec(space=WEIGHTS | {"ratio": ratio}), OUTPUT)
+
+
+def test_a_searched_output_layer_has_a_ratio_only_in_policies_that_prune_it() -> None:
+    space = SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": [True, False], "criterion": "l1"}, trials=30), OUTPUT)
+    found = draws(space, 20)
+    assert {policy.prune_output_layer for _, policy in found} == {True, False}
+    for params, policy in found:
+        assert set(policy.ratio or {}) == {"fc1", *(["fc3"] if policy.prune_output_layer else [])}
+        assert [g.name for g in chosen_groups(OUTPUT.groups, policy)] == list(policy.ratio or {})
+        assert space.params(policy) == params
+    assert space.dimensions() == max(len(params) for params, _ in found)
+    with pytest.raises(StudyError, match="the space allows no policy"):
+        SearchSpace.of(spec(space=WEIGHTS | {"prune_output_layer": [True, False], "only": ["fc3"]}), OUTPUT)
+
+
+def test_a_tied_output_layer_shares_the_ratio_of_its_stage() -> None:
+    groups = tuple(replace(g, name=f"net.{g.name}") for g in OUTPUT.groups)
+    said = WEIGHTS | {"prune_output_layer": [True, False]}
+    space = SearchSpace.of(spec(space=said, tie_ratios=True), info(groups))
+    for params, policy in draws(space, 10):
+        assert set(policy.ratio or {}) == {"net.*"}
+        assert space.params(policy) == params
+    alone = Policy.parse({"epochs": 10, "scope": "ratios", "ratio": {"net.fc1": 0.5}, "epoch_threshold": 1})
+    assert space.locate(alone).policy.ratio == {"net.*": 0.5}
 
 
 def test_a_policy_written_with_a_default_has_a_place() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -77,6 +80,21 @@ def failing() -> Task:
         raise RuntimeError("no such thing")
 
     return task(train_epoch=broken)
+
+
+def passing() -> Task:
+    """Its training fails as long as the file named by PASSING says so."""
+
+    def unlucky(model: nn.Module, batches: Batches, optimizer: torch.optim.Optimizer) -> float:
+        order = Path(os.environ["PASSING"])
+        deed = order.read_text() if order.exists() else ""
+        if deed == "memory":
+            raise MemoryError
+        if deed == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return plain_loop(model, batches, optimizer)
+
+    return task(train_epoch=unlucky)
 
 
 def trained() -> Task:

@@ -10,6 +10,7 @@ import pytest
 
 from prunesearch.api.forking import try_fork
 from prunesearch.engines import EngineSpec
+from prunesearch.errors import EnvironmentFailure
 from prunesearch.results import Job
 from prunesearch.training.forks import Verdict, keep_verdict, verdict_on
 from prunesearch.trial import TrialRunner
@@ -64,6 +65,21 @@ def test_code_that_remembers_or_fails_is_refused(
         caplog.clear()
         assert not TrialRunner(how).describe().shares
         assert found.reason in caplog.text
+
+
+@pytest.mark.parametrize(("deed", "engine", "told"), [("memory", "serial", "out of memory"), ("killed", "process", "SIGKILL")])
+def test_a_failure_that_passes_is_no_verdict(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deed: str, engine: str, told: str
+) -> None:
+    order = tmp_path / "order"
+    monkeypatch.setenv("PASSING", str(order))
+    how = spec("passing", tmp_path)
+    info = TrialRunner(how).describe()
+    order.write_text(deed)
+    with pytest.raises(EnvironmentFailure, match=f"whether epochs can be shared was not found out: .*{told}"):
+        try_fork(how, info, engine=engine)
+    order.unlink(missing_ok=True)
+    assert try_fork(how, info, engine="serial") == Verdict(equal=True)
 
 
 def test_given_weights_are_trained_for_it_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from prunesearch.api.rehearsal import rehearse
 from prunesearch.engines.base import EngineSpec
 from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError, UsageError
 from prunesearch.models import mlp
@@ -165,12 +167,23 @@ def test_a_plug_in_that_does_not_load_is_told() -> None:
         TrialRunner.from_task(make_task(), EngineSpec("blobs", device="cpu", plugins=("nowhere.py",)))
 
 
-def test_one_thread_on_the_cpu_while_a_trial_runs() -> None:
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    """What the process computes with outside trials."""
     before = torch.get_num_threads()
     torch.set_num_threads(2)
-    try:
-        runner = TrialRunner.from_task(make_task(), CPU)
-        assert runner.run(job(policy())).device == "cpu, 1 thread"
-        assert torch.get_num_threads() == 2
-    finally:
-        torch.set_num_threads(before)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_on_the_cpu_while_a_trial_runs() -> None:
+    runner = TrialRunner.from_task(make_task(), CPU)
+    assert runner.run(job(policy())).device == "cpu, 1 thread"
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_one_thread_on_the_cpu_while_a_task_is_checked() -> None:
+    assert rehearse(EngineSpec("iris-mlp", device="cpu")).batches > 0
+    assert torch.get_num_threads() == 2
