@@ -10,10 +10,14 @@ from typing import Any
 
 import typer
 
+from prunesearch import api
 from prunesearch.cli.console import Talk, pipe_closed
 from prunesearch.cli.options import DEBUG, FORMAT, QUIET, SPELLINGS, Format, Spelling, annotated
 from prunesearch.cli.stopping import code_of
 from prunesearch.errors import mask_secrets
+
+CARRIED = ("store", "data_dir", "plugin")
+"""Arguments that say where things are, which no store keeps."""
 
 
 @dataclass(frozen=True)
@@ -26,14 +30,16 @@ class Context:
     given: Mapping[str, Any]
 
     def next(self, name: str, why: str, /, **given: Any) -> None:
-        """Tell a command to type next, on the store that this one was given.
+        """Tell a command to type next, which finds store, data and plug-ins where this one did.
 
         Args:
             name: what follows `prunesearch`.
             why: what it does.
             given: its arguments.
         """
-        self.talk.command(command_line(name, {**given, "store": self.given.get("store")}), why)
+        takes = inspect.signature(getattr(api, name.partition(" ")[0])).parameters
+        where = {key: self.given[key] for key in CARRIED if key in takes and key in self.given}
+        self.talk.command(command_line(name, {**given, **where}), why)
 
 
 Show = Callable[[Any, Context], None]

@@ -66,6 +66,17 @@ def test_the_commands_to_type_next_run_as_they_are_told(
             assert run(command, *rest, *(FAKE if command == "search" else ())).code == 0
 
 
+def test_commands_to_type_next_find_data_and_plug_ins_where_this_one_did(capsys: pytest.CaptureFixture[str]) -> None:
+    context = Context("table", Talk(), False, {"data_dir": "my data", "plugin": ["a.py"], "device": "cpu"})
+    context.next("export", "to ship", study="s", trial=3)
+    context.next("show", "all about it", study="s", trial=3)
+    told = [" ".join(line.split("  ")[1:2]) for line in capsys.readouterr().err.splitlines()]
+    assert told == [
+        "prunesearch export s --trial 3 --data-dir 'my data' --plugin a.py",
+        "prunesearch show s --trial 3",
+    ]
+
+
 def test_json_at_the_end_is_the_front(run: Run) -> None:
     ran = run("search", "quickstart", "--trials", "6", *FAKE, "--format", "json", "--quiet")
     assert ran.err == ""
