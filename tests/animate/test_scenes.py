@@ -48,6 +48,11 @@ def test_removed_edges_are_not_drawn(mlp: Recording) -> None:
     assert [edges(film.figure(at)) for at in range(4)] == [12 + 18, 9 + 18, 6 + 18, 3 + 18]
 
 
+def test_a_layer_without_any_edge_is_drawn(tmp_path: Path) -> None:
+    cut = mlp_recording(tmp_path / "r", epochs=4)
+    assert edges(Film(cut, Network(cut)).figure(4)) == 18
+
+
 def test_units_that_lost_everything_fade(mlp: Recording) -> None:
     at = len(mlp.frames) - 1
     left = mlp.tensors(mlp.frames[at]).left("fc1.weight")
