@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from prunesearch.recordings import Recording, Tensors
 from prunesearch.recordings.reading import Layer
-from prunesearch.recordings.sampling import sampled
+from prunesearch.recordings.sampling import Sides, sampled, sides
 
 COLUMNS = 10
 """Columns of units that a picture has room for."""
@@ -50,12 +50,14 @@ class Link:
     Args:
         weight: (known units of the right column, known units of the left column).
         left: whether any weight between the two is left, of the same shape.
-        seen: which units of the left column have weights that were recorded.
+        outputs: which known units of the right column have any weight left, recorded or not.
+        inputs: the same of the left column.
     """
 
     weight: Matrix
     left: Mask
-    seen: Mask
+    outputs: Mask
+    inputs: Mask
 
 
 @dataclass(frozen=True)
@@ -103,9 +105,9 @@ def alive(chain: Chain, links: Sequence[Link]) -> list[Mask]:
     for at, column in enumerate(chain.columns):
         living = np.ones(len(column.known), np.bool_)
         if at:
-            living &= links[at - 1].left.any(axis=1)
+            living &= links[at - 1].outputs
         if at < len(links):
-            living &= links[at].left.any(axis=0) | ~links[at].seen
+            living &= links[at].inputs
         found.append(living)
     return found
 
@@ -129,7 +131,26 @@ def _link(recording: Recording, layer: Layer, tensors: Tensors, column: Column) 
         mine = np.flatnonzero(unit == column.known[at])
         merged[:, at] = _strongest(weight[:, mine])
         any_left[:, at] = left[:, mine].any(axis=1)
-    return Link(merged, any_left, seen)
+    rows, columns = sides(any_left)
+    living = _living(recording, layer, tensors, column) or (rows, columns | ~seen)
+    return Link(merged, any_left, *living)
+
+
+def _living(recording: Recording, layer: Layer, tensors: Tensors, column: Column) -> Sides | None:
+    """Which known units of both columns have any weight left; None where the recorded weights alone tell.
+
+    Of a grouped convolution's sample, a unit on the left counts where its group has one and its place has one in any group.
+    """
+    known = _sampled(recording, widths(recording, layer)[0])
+    if layer.weight not in tensors.kept:
+        return np.ones(len(known), np.bool_), np.ones(len(column.known), np.bool_)
+    if layer.weight not in tensors.sides:
+        return None
+    first, second = tensors.sides[layer.weight]
+    rows, columns = (second, first) if layer.transposed else (first, second)
+    groups: Mask = np.asarray(rows.reshape(layer.groups, -1).any(axis=1))
+    units: Mask = np.asarray((groups[:, None] & columns).reshape(column.units, -1).any(axis=1))
+    return rows[known], units[column.known]
 
 
 def _matrix(recording: Recording, layer: Layer, tensors: Tensors) -> tuple[Matrix, Mask, Places]:

@@ -89,6 +89,8 @@ class Network:
         weight, left = link.weight[np.ix_(rows, columns)], link.left[np.ix_(rows, columns)]
         out, into = np.nonzero(left)
         values = weight[out, into]
+        if not values.size:
+            return  # matplotlib draws no collection of nothing with an alpha for each
         order = np.argsort(np.abs(values))
         start = np.stack([np.full(len(into), place), heights(before)[into]], axis=1)
         end = np.stack([np.full(len(out), place + 1), heights(after)[out]], axis=1)

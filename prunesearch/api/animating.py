@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from mimetypes import guess_type
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.bundles import run_again
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
 from prunesearch.api.settings import data_folder
+from prunesearch.drafts import beside, writing
 from prunesearch.errors import EnvironmentFailure, UsageError, did_you_mean
 from prunesearch.report.findings import told
 
@@ -62,6 +62,11 @@ class _Wish:
     fps: float
     width: int
 
+    @property
+    def place(self) -> Path:
+        """The first file; all are in one folder."""
+        return next(iter(self.files.values()))
+
 
 @documented
 def animate(
@@ -108,7 +113,7 @@ def animate(
     if recording is not None:
         return _drawn(recording, wish, hear)
     found, chosen = _chosen(study, choice, store)
-    with _run_recorded(found, chosen, (device, data_folder(data_dir), tuple(plugin)), hear) as folder:
+    with _run_recorded(found, chosen, (device, data_folder(data_dir), tuple(plugin)), wish.place, hear) as folder:
         return _drawn(folder, wish, hear)
 
 
@@ -127,9 +132,12 @@ def _files(what: tuple[str, ...], frame: str | None, to: str | None, force: bool
         wrong = "a .png holds one frame" if frame is None else f"one frame is a .png, not a {target.suffix}"
         raise UsageError(f"--to: {wrong}", "add --frame last" if frame is None else "leave --frame out, or give a .png")
     files = {kind: target if single else target / f"{kind}{suffix}" for kind in what}
-    there = [path for path in files.values() if path.exists()]
-    if there and not force:
-        raise UsageError(f"'{there[0]}' is there already", "--force overwrites it; --to names another")
+    for path in files.values():
+        with writing(path):
+            folder, there = path.is_dir(), path.exists()
+        if folder or (there and not force):
+            hint = "it is a folder; --to names a file" if folder else "--force overwrites it; --to names another"
+            raise UsageError(f"'{path}' is there already", hint)
     if not single and not target.is_dir() and (target.exists() or guess_type(target.name)[0]):
         raise UsageError(f"--to: '{target}' is neither a folder nor a .gif, .mp4 or .png", "give one of these")
     return files
@@ -157,15 +165,14 @@ def _chosen(study: str | None, choice: Choice, store: str | None) -> tuple[Study
 
 @contextmanager
 def _run_recorded(
-    study: StudyRecord, trial: TrialRecord, how: tuple[str | None, str | None, tuple[str, ...]], hear: Listener
+    study: StudyRecord, trial: TrialRecord, how: tuple[str | None, str | None, tuple[str, ...]], to: Path, hear: Listener
 ) -> Iterator[str]:
-    """The folder of the trial's recording."""
-    with TemporaryDirectory(prefix="prunesearch-") as folder:
-        target = str(Path(folder) / "recording")
+    """The folder of the trial's recording, beside `to`: where no picture can be written nothing is run."""
+    with beside(to) as draft:
         hear(f"running trial {trial.number} of {study.name} again", 0, 1)
-        run_again(study, trial, *how, record_to=target)
+        run_again(study, trial, *how, record_to=str(draft))
         hear(f"running trial {trial.number} of {study.name} again", 1, 1)
-        yield target
+        yield str(draft)
 
 
 def _drawn(folder: str | Path, wish: _Wish, hear: Listener) -> tuple[Picture, ...]:
@@ -196,26 +203,19 @@ def _written(kind: str, film: Film, frames: Sequence[int], wish: _Wish, hear: Li
     from prunesearch.animate.files import gif, mp4, png
 
     path, notes, images = wish.files[kind], film.scene.notes, []
-    for done, at in enumerate(frames):
-        hear(f"drawing {kind}", done, len(frames))
-        images.append(film.image(at))
-    hear(f"drawing {kind}", len(frames), len(frames))
-    with _writable(path):
-        if path.suffix.lower() == ".mp4":
-            mp4(images, wish.fps, path)
-        elif wish.frame is not None:
-            path.write_bytes(png(images[0]))
-        else:
-            packed = gif(images, wish.fps)
-            path.write_bytes(packed.data)
-            notes += packed.told
-    return Picture(kind, str(path), len(images), path.stat().st_size, notes)
-
-
-@contextmanager
-def _writable(path: Path) -> Iterator[None]:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise EnvironmentFailure(f"cannot write '{path}': {error.strerror or error}", "give another place with --to") from None
+    with beside(path) as draft:
+        for done, at in enumerate(frames):
+            hear(f"drawing {kind}", done, len(frames))
+            images.append(film.image(at))
+        hear(f"drawing {kind}", len(frames), len(frames))
+        with writing(path):
+            if path.suffix.lower() == ".mp4":
+                mp4(images, wish.fps, draft)
+            elif wish.frame is not None:
+                draft.write_bytes(png(images[0]))
+            else:
+                packed = gif(images, wish.fps)
+                draft.write_bytes(packed.data)
+                notes += packed.told
+            draft.replace(path)
+            return Picture(kind, str(path), len(images), path.stat().st_size, notes)

@@ -6,7 +6,8 @@ NNNN.safetensors    one state: `weight/<parameter>` in float32 and the dense net
                     `kept/<parameter>`, one bit per weight, for parameters from which something is gone
 
 States are the network before the first step (epoch -1), after every epoch as it was measured, and as the run left it
-(epoch N). Of networks above `sampling.WHOLE` parameters a sample of every tensor is recorded.
+(epoch N). Of networks above `sampling.WHOLE` parameters a sample of every tensor is recorded, with `rows/<parameter>` and
+`columns/<parameter>`, one bit per place of the first and second dimension, all of them: whether anything is left there.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from safetensors.numpy import load_file
 from prunesearch.errors import UsageError
 from prunesearch.policy import Policy
 from prunesearch.recordings.packing import Mask, unpack
+from prunesearch.recordings.sampling import Sides
 from prunesearch.recordings.writing import FORMAT, INDEX, checksum
 from prunesearch.results import EpochRow
 
@@ -64,10 +65,17 @@ class Layer:
 
 @dataclass(frozen=True)
 class Tensors:
-    """A state's parameters: values, and which of them are left where something is gone."""
+    """A state's parameters.
+
+    Args:
+        values: all of them, or a sample of each.
+        kept: which values are left, of parameters from which something is gone.
+        sides: of a sample, where anything at all is left of these, see `sampling.sides`; older recordings have none.
+    """
 
     values: Mapping[str, NDArray[np.float32]]
     kept: Mapping[str, Mask]
+    sides: Mapping[str, Sides]
 
     def left(self, name: str) -> Mask:
         """What is left of a parameter, in its shape."""
@@ -159,11 +167,18 @@ class Recording:
             if checksum(path) != state.sha256:
                 raise ValueError("its checksum is another one")
             plain = load_file(path)
-            values = {n.removeprefix("weight/"): t for n, t in plain.items() if n.startswith("weight/")}
-            kept = {n: unpack(t, values[n].shape) for k, t in plain.items() if (n := k.removeprefix("kept/")) != k}
+            values = _under("weight/", plain)
+            kept = {n: unpack(t, values[n].shape) for n, t in _under("kept/", plain).items()}
+            rows = {n: unpack(t, self.shape(n)[:1]) for n, t in _under("rows/", plain).items()}
+            columns = {n: unpack(t, self.shape(n)[1:2]) for n, t in _under("columns/", plain).items()}
+            sides = {n: (mask, columns[n]) for n, mask in rows.items()}
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             raise UsageError(f"recording: '{path}' is damaged ({error})", "record the run again") from None
-        return Tensors(values, kept)
+        return Tensors(values, kept, sides)
+
+
+def _under(prefix: str, plain: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): tensor for name, tensor in plain.items() if name.startswith(prefix)}
 
 
 def _state(plain: Mapping[str, Any]) -> State:

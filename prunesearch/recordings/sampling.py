@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from prunesearch.recordings.packing import Mask
+
 WHOLE = 1_000_000
 """Parameters up to which a network is recorded whole: 4 MB per epoch."""
 WIDTH = 64
 """Units of a layer that are recorded of larger networks, and drawn of any."""
+Sides = tuple[Mask, Mask]
+"""Of a parameter's first and of its second dimension, every place, sampled or not."""
 
 
 def sampled(width: int, limit: int = WIDTH) -> NDArray[np.int64]:
@@ -26,3 +30,9 @@ def cut_out(tensor: NDArray[np.generic], limit: int = WIDTH) -> NDArray[np.gener
     for dim in range(min(2, tensor.ndim)):
         tensor = tensor.take(sampled(tensor.shape[dim], limit), axis=dim)
     return tensor
+
+
+def sides(mask: Mask) -> Sides:
+    """Where anything is left along the first and along the second dimension of two or more: what a sample cannot tell."""
+    rows, columns = mask.any(axis=tuple(range(1, mask.ndim))), mask.any(axis=(0, *range(2, mask.ndim)))
+    return np.asarray(rows), np.asarray(columns)

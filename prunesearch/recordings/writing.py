@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from prunesearch.drafts import beside, writing
 from prunesearch.errors import UsageError
 from prunesearch.recordings.packing import Mask, pack
-from prunesearch.recordings.sampling import WHOLE, WIDTH, cut_out
+from prunesearch.recordings.sampling import WHOLE, WIDTH, cut_out, sides
 from prunesearch.results import EpochRow
 
 FORMAT = 1
@@ -118,7 +118,10 @@ class Draft:
         """
         cut = cut_out if self.sampled else np.asarray
         tensors: dict[str, NDArray[Any]] = {f"weight/{n}": np.ascontiguousarray(cut(v), np.float32) for n, v in values.items()}
-        tensors |= {f"kept/{name}": pack(np.asarray(cut(mask), np.bool_)) for name, mask in kept.items()}
+        for name, mask in kept.items():
+            tensors[f"kept/{name}"] = pack(np.asarray(cut(mask), np.bool_))
+            if self.sampled and mask.ndim > 1:
+                tensors[f"rows/{name}"], tensors[f"columns/{name}"] = map(pack, sides(mask))
         path = self._folder / f"{len(self._states):04}.safetensors"
         with writing(self._target):
             save_file(tensors, path)

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PathCollection
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save_file
 
 from prunesearch.animate.connections import Chain, alive
 from prunesearch.animate.filters import FADED, Filters, _mosaic
@@ -18,7 +20,8 @@ from prunesearch.animate.scenes import scene
 from prunesearch.animate.weights import Weights
 from prunesearch.errors import UsageError
 from prunesearch.recordings import Recording
-from tests.recordings.made import cnn_recording, mlp_recording
+from prunesearch.recordings.writing import INDEX, checksum
+from tests.recordings.made import cnn_recording, mlp_recording, wide_recording
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,11 @@ def texts(figure: Figure) -> list[str]:
 def test_removed_edges_are_not_drawn(mlp: Recording) -> None:
     film = Film(mlp, Network(mlp))
     assert [edges(film.figure(at)) for at in range(4)] == [12 + 18, 9 + 18, 6 + 18, 3 + 18]
+
+
+def test_a_layer_without_any_edge_is_drawn(tmp_path: Path) -> None:
+    cut = mlp_recording(tmp_path / "r", epochs=4)
+    assert edges(Film(cut, Network(cut)).figure(4)) == 18
 
 
 def test_units_that_lost_everything_fade(mlp: Recording) -> None:
@@ -99,6 +107,36 @@ def test_a_recorded_sample_is_said(tmp_path: Path) -> None:
     figure = Film(large, Network(large)).figure(0)
     assert "64 units (sample)" in texts(figure)
     assert edges(figure) == 64 * 64 + 64 * 3
+
+
+def lives(recording: Recording, at: int) -> list[NDArray[np.bool_]]:
+    chain = Chain.of(recording)
+    return alive(chain, chain.links(recording, recording.tensors(recording.frames[at])))
+
+
+def test_units_of_a_sample_live_by_all_their_weights(tmp_path: Path) -> None:
+    whole, sample = wide_recording(tmp_path / "w", 0), wide_recording(tmp_path / "s", 2_000_000)
+    columns = Chain.of(sample).columns
+    assert [(c.units, len(c.known)) for c in columns] == [(3, 3), (300, 64), (300, 64), (200, 64), (10, 10)]
+    for at in range(2):
+        for column, one, all_of_it in zip(columns, lives(sample, at), lives(whole, at), strict=True):
+            np.testing.assert_array_equal(one, all_of_it[column.known], column.name)
+    left = [int(found.sum()) for found in lives(sample, 1)]
+    assert all(0 < count < 64 for count in left[1:-1])
+    assert {f"{count} of 64 units (sample)" for count in left[1:-1]} <= set(texts(Film(sample, Network(sample)).figure(1)))
+
+
+def test_a_sample_of_before_its_units_were_recorded_is_drawn(tmp_path: Path) -> None:
+    new = wide_recording(tmp_path / "r", 2_000_000)
+    file = tmp_path / "r" / new.states[1].file
+    save_file({name: t for name, t in load_file(file).items() if not name.startswith(("rows/", "columns/"))}, file)
+    index = tmp_path / "r" / INDEX
+    index.write_text(index.read_text().replace(new.states[1].sha256, checksum(file)))
+    old = Recording.read(tmp_path / "r")
+    assert not old.tensors(old.states[1]).sides
+    for one, before in zip(lives(new, 0), lives(old, 0), strict=True):
+        np.testing.assert_array_equal(one, before)
+    assert edges(Film(old, Network(old)).figure(1)) > 0
 
 
 def test_histograms_leave_out_what_is_pruned_and_count_it(mlp: Recording) -> None:

@@ -17,6 +17,7 @@ from PIL import Image as Pictures
 
 from prunesearch.api import animating
 from prunesearch.recordings import Recording
+from tests.disk import full_disk
 from tests.recordings.made import cnn_recording, mlp_recording
 
 if TYPE_CHECKING:
@@ -57,8 +58,21 @@ def test_a_stored_trial_is_run_again_and_drawn(run: Run, tmp_path: Path) -> None
     assert "running trial 1 of iris-mlp again" in drawn.err
     assert frames_of(tmp_path / "w.gif") >= 4
     assert run("animate", "--study", "iris-mlp", "--frame", "last", "--to", "last.png", "--width", "400").code == 0
+    (tmp_path / "file").write_text("mine")
+    told = run("animate", "--trial", "1", "--to", "file/w.gif")
+    assert (told.code, "cannot write 'file/w.gif'" in told.err, "again" in told.err) == (6, True, False)
     told = run("animate", "--trial", "9")
     assert (told.code, "no trial 9" in told.err) == (3, True)
+
+
+def test_a_picture_that_finds_no_room_leaves_the_one_that_is_there(run: Run, tmp_path: Path) -> None:
+    mlp_recording(tmp_path / "rec")
+    (tmp_path / "a.gif").write_text("mine")
+    with full_disk(1_000):
+        ran = run("animate", "rec", "--to", "a.gif", "--force", "--width", "400")
+    assert (ran.code, "cannot write 'a.gif'" in ran.err) == (6, True), ran.err
+    assert (tmp_path / "a.gif").read_text() == "mine"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gif", "rec"]
 
 
 def test_single_frames(run: Run, tmp_path: Path) -> None:
@@ -78,6 +92,8 @@ WRONG = [
     ("animate rec --what filters", 2, "no two-dimensional convolution", "network or weights"),
     ("animate rec --what netwrok", 2, "'netwrok' cannot be drawn", "did you mean 'network'?"),
     ("animate rec --to there.gif", 2, "'there.gif' is there already", "--force"),
+    ("animate rec --to empty.gif --force", 2, "'empty.gif' is there already", "names a file"),
+    (f"animate rec --to {'long' * 100}.gif", 6, "cannot write", "a folder that you may write to"),
     ("animate rec --what network --what weights --to a.gif", 2, "is one file", "give a folder"),
     ("animate rec --to a.png", 2, "holds one frame", "--frame last"),
     ("animate rec --frame last --to a.gif", 2, "one frame is a .png", "leave --frame out"),
@@ -100,6 +116,7 @@ def test_wrong_requests_end_in_words(
     monkeypatch.setenv("PRUNESEARCH_STORE", "sqlite:///none.db")
     (tmp_path / "p.yaml").write_text(POLICY)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.gif").mkdir()
     (tmp_path / "there.gif").write_text("mine")
     (tmp_path / "there.txt").write_text("mine")
     mlp_recording(tmp_path / "rec")

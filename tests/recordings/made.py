@@ -56,6 +56,25 @@ def mlp_recording(
     return Recording.read(folder)
 
 
+def wide_recording(folder: Path, params: int) -> Recording:
+    """Three convolutions, in groups and transposed, and a linear layer behind 2 x 2 pixels; most weights go, and some units."""
+    drawn = np.random.default_rng(2)
+    shapes: dict[str, tuple[int, ...]] = {"conv1.weight": (300, 3, 3, 3), "conv2.weight": (300, 5, 3, 3)}
+    shapes |= {"up.weight": (300, 200, 2, 2), "fc.weight": (10, 800)}
+    values = {name: drawn.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    masks = {name: drawn.random(shape) < 3 / np.prod(shape[1:]) for name, shape in shapes.items()}
+    masks["up.weight"] = (drawn.random((300, 200)) < 0.02)[..., None, None] & np.ones((2, 2), np.bool_)
+    masks["conv2.weight"] = np.ones(shapes["conv2.weight"], np.bool_)
+    masks["conv2.weight"][drawn.random(300) < 0.1] = masks["conv2.weight"][:, 3] = False
+    layers: list[dict[str, Any]] = [{"name": name, "weight": f"{name}.weight", "conv": True} for name in ("conv1", "conv2", "up")]
+    layers[1]["groups"], layers[2]["transposed"] = 60, True
+    with Draft(folder, params) as draft:
+        draft.add("initial", -1, None, values, {})
+        draft.add("final", 0, None, {name: value * masks[name] for name, value in values.items()}, masks)
+        draft.close(about([*layers, {"name": "fc", "weight": "fc.weight"}], "made-wide"))
+    return Recording.read(folder)
+
+
 def cnn_recording(folder: Path) -> Recording:
     """Two convolutions, the second one in groups, and a linear layer behind 2 x 2 pixels; one filter and one weight go."""
     drawn = np.random.default_rng(1)

@@ -39,6 +39,7 @@ def test_of_a_large_network_a_sample_is_kept_and_all_is_counted(tmp_path: Path) 
     assert tensors.values["fc1.weight"].shape == tensors.left("fc1.weight").shape == (64, 64)
     assert tensors.values["fc2.weight"].shape == (5, 64)
     assert made.counts(made.states[1], "fc1.weight") == (22_500, 30_000)
+    assert [side.shape for side in tensors.sides["fc1.weight"]] == [(100,), (300,)]
     assert json.loads((tmp_path / "r" / INDEX).read_text())["sample"] == {"outputs": 64, "inputs": 64}
 
 
