@@ -141,7 +141,10 @@ def test_the_race_tells_times_bound_and_accuracies(
     told, page = capsys.readouterr().out, (tmp_path / "RESULTS.md").read_text()
     assert "9 of 9 runs: about" in told
     assert "| prunesearch | 3 | 4.00 (4.00 to 4.00) | 10.0 (10.0 to 10.0) | 3.00 (3.00 to 3.00) |" in page
-    assert "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 times as long" in page
+    assert (
+        "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 (2.67 to 2.67) times as long"
+        in page
+    )
     policies = listed(SCENARIOS["digits"])
     last = f"{policies[-1]['threshold']:g} from {policies[-1]['epoch_threshold']} | 1.1310 | 1.1310 | 1.1310 |"
     assert last in page
