@@ -223,10 +223,10 @@ def _epochs(runs: Mapping[str, list[Run]]) -> str:
         found = sorted(runs.get(contestant, []), key=_over)
         if not found:
             continue
-        run, runs = found[len(found) // 2], "one run" if len(found) == 1 else f"median of {len(found)} runs, and their span"
+        run, many = found[len(found) // 2], "one run" if len(found) == 1 else f"median of {len(found)} runs, and their span"
         lines.append(
             f"{contestant}: {run['trained']} of {run['asked']} epochs trained at {run['epoch_seconds']:.3f} s; two workers that "
-            f"do nothing else need {_ideal(run):.1f} s, it took {middle([_over(r) for r in found])} times as long ({runs})."
+            f"do nothing else need {_ideal(run):.1f} s, it took {middle([_over(r) for r in found])} times as long ({many})."
         )
         if "again" in run:
             lines.append(f"Then {run['again']} networks were trained again in exact numerics, the dense one among them.")
