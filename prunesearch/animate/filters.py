@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from prunesearch.animate.frames import INK, SOFT, WEIGHTS, Box, axes, say
 from prunesearch.errors import UsageError
 from prunesearch.recordings import Recording
-from prunesearch.recordings.reading import Layer
+from prunesearch.recordings.reading import Layer, Tensors
 
 LAYERS, ACROSS, DOWN = 3, 32, 6
 """Layers, filters of a layer and input channels of a filter that are drawn at most."""
@@ -34,6 +35,7 @@ class Sheet:
         left: which weights are left, of the same shape.
         filters: filters that the layer has, drawn or not.
         channels: input channels that a filter has, drawn or not.
+        living: per frame which filters keep any weight, drawn or not; in old samples only those of the sample are known.
     """
 
     layer: Layer
@@ -41,6 +43,7 @@ class Sheet:
     left: NDArray[np.bool_]
     filters: int
     channels: int
+    living: tuple[NDArray[np.bool_], ...]
 
     @property
     def tile(self) -> float:
@@ -85,7 +88,7 @@ class Filters:
                 f"{s.layer.name} {s.values.shape[1]} of {s.filters} filters, {s.values.shape[2]} of {s.channels} channels"
                 for s in few
             )
-            found.append(f"Only the first ones are drawn: {told}.")
+            found.append(f"Not all are drawn: {told}.")
         if len(self._layers) > LAYERS:
             found.append(f"The other {len(self._layers) - LAYERS} convolutions are left out for want of room.")
         return tuple(found)
@@ -107,22 +110,23 @@ class Filters:
         return tuple(x for x in self.recording.layers if x.conv and len(self.recording.shape(x.weight)) == 4)
 
     def _sheet(self, layer: Layer) -> Sheet:
-        values, left = [], []
+        values, left, living = [], [], []
         for state in self.recording.frames:
             tensors = self.recording.tensors(state)
             swap = (1, 0, 2, 3) if layer.transposed else (0, 1, 2, 3)
             values.append(tensors.values[layer.weight].transpose(swap)[:ACROSS, :DOWN])
             left.append(tensors.left(layer.weight).transpose(swap)[:ACROSS, :DOWN])
+            living.append(_living(tensors, layer, self.recording.shape(layer.weight)))
         shape = self.recording.shape(layer.weight)
         filters, channels = (shape[1], shape[0]) if layer.transposed else (shape[0], shape[1])
-        return Sheet(layer, _remembered(np.stack(values), np.stack(left)), np.stack(left), filters, channels)
+        return Sheet(layer, _remembered(np.stack(values), np.stack(left)), np.stack(left), filters, channels, tuple(living))
 
     def _draw_sheet(self, figure: Figure, sheet: Sheet, corner: tuple[float, float], at: int) -> None:
         x, y = corner
         _, count, channels = sheet.values.shape[:3]
-        lost = count - int(sheet.left[at].any(axis=(1, 2, 3)).sum())
+        living = sheet.living[at]
         say(figure, x, y - 0.14, sheet.layer.name, size=10, weight="bold")
-        told = f"{count - lost} of {count} filters left" if lost else f"{count} filters"
+        told = f"{living.size} filters" if living.all() else f"{living.sum()} of {living.size} filters left"
         left, total = self.recording.counts(self.recording.frames[at], sheet.layer.weight)
         say(
             figure,
@@ -146,6 +150,16 @@ class Filters:
         bar.ax.set_yticklabels([f"{-scale:.2g}", "0", f"{scale:.2g}"])
         bar.ax.tick_params(labelsize=6.5, colors=INK, length=2)
         bar.outline.set_visible(False)
+
+
+def _living(tensors: Tensors, layer: Layer, shape: Sequence[int]) -> NDArray[np.bool_]:
+    """Which filters keep any weight at all, in channels that are not drawn too."""
+    along = 1 if layer.transposed else 0
+    if layer.weight in tensors.sides:
+        return tensors.sides[layer.weight][along]
+    kept = tensors.kept.get(layer.weight)
+    others = tuple(axis for axis in range(len(shape)) if axis != along)
+    return np.ones(shape[along], np.bool_) if kept is None else np.asarray(kept.any(axis=others))
 
 
 def _remembered(values: NDArray[np.float32], left: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -19,9 +19,10 @@ from prunesearch.animate.network import Network
 from prunesearch.animate.scenes import scene
 from prunesearch.animate.weights import Weights
 from prunesearch.errors import UsageError
-from prunesearch.recordings import Recording
+from prunesearch.recordings import Draft, Recording
 from prunesearch.recordings.writing import INDEX, checksum
-from tests.recordings.made import cnn_recording, mlp_recording, wide_recording
+from prunesearch.results import EpochRow
+from tests.recordings.made import about, cnn_recording, mlp_recording, wide_recording
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +173,21 @@ def test_removed_filters_keep_a_trace_of_what_they_were(cnn: Recording) -> None:
     np.testing.assert_array_equal(after[:3, :3], before[:3, :3])
     assert _mosaic(sheets[1], 1, 1.0)[1, 1].tolist() == [1, 1, 1], "a single weight that is gone is white"
     assert any("3 of 4 filters left" in text for text in texts(Film(cnn, Filters(cnn)).figure(1)))
+
+
+@pytest.mark.parametrize("params", [0, 2_000_000], ids=["whole", "sample"])
+def test_filters_are_counted_by_all_their_channels_and_not_by_those_that_are_drawn(tmp_path: Path, params: int) -> None:
+    """Of 100 filters of 80 channels 30 have lost everything, and the others everything but their last channel."""
+    weight = np.ones((100, 80, 3, 3), np.float32)
+    mask = np.zeros(weight.shape, np.bool_)
+    mask[30:, -1] = True
+    with Draft(tmp_path / "r", params) as draft:
+        draft.add("initial", -1, None, {"conv.weight": weight}, {})
+        draft.add("epoch", 0, EpochRow(0, 1.0, 0.5, 1e-3, 0.1, 0.1), {"conv.weight": weight * mask}, {"conv.weight": mask})
+        draft.close(about([{"name": "conv", "weight": "conv.weight", "conv": True}], "made-wide-cnn"))
+    film = Film(made := Recording.read(tmp_path / "r"), Filters(made))
+    assert any(text.startswith("100 filters, ") for text in texts(film.figure(0)))
+    assert any(text.startswith("70 of 100 filters left, ") for text in texts(film.figure(1)))
 
 
 def test_a_network_without_convolutions_has_no_filters(mlp: Recording) -> None:

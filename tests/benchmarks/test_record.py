@@ -142,7 +142,7 @@ def test_the_race_tells_times_bound_and_accuracies(
     assert "9 of 9 runs: about" in told
     assert "| prunesearch | 3 | 4.00 (4.00 to 4.00) | 10.0 (10.0 to 10.0) | 3.00 (3.00 to 3.00) |" in page
     assert (
-        "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 (2.67 to 2.67) times as long"
+        "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 (2.67 to 2.67) times as"
         in page
     )
     policies = listed(SCENARIOS["digits"])
