@@ -23,10 +23,15 @@ Stays = Mapping[str, Mapping[int, torch.Tensor]]
 def can_hand_over(model: nn.Module, optimizer: Optimizer | None) -> bool:
     """Whether what the optimiser keeps can be cut with its parameters: numbers, and tensors of a parameter's shape.
 
-    Factored moments (Adafactor) and histories of all parameters in one (L-BFGS) cannot.
+    Factored moments (Adafactor) cannot, nor can a list of the parameters beside the groups (L-BFGS): it would go on
+    holding those from before the cut.
     """
-    state = optimizer.state if optimizer is not None else {}
-    return all(_is_plain(v, p) for p in model.parameters() for v in state.get(p, {}).values())
+    if optimizer is None:
+        return True
+    listed = (v for name, v in vars(optimizer).items() if name != "param_groups" and isinstance(v, list | tuple))
+    if any(isinstance(item, nn.Parameter) for values in listed for item in values):
+        return False
+    return all(_is_plain(v, p) for p in model.parameters() for v in optimizer.state.get(p, {}).values())
 
 
 def _is_plain(value: object, parameter: torch.Tensor) -> bool:
