@@ -59,7 +59,7 @@ class SnapshotStore:
         path = self._path(key, "json")
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError):
             self._drop(key, "its facts cannot be read")
@@ -81,7 +81,7 @@ class SnapshotStore:
             known = self.facts(key)
             if known is None or known["checksum"] != checksum(tensors):
                 raise ValueError("the checksum does not fit")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             self._drop(key, str(problem))
@@ -106,11 +106,8 @@ class SnapshotStore:
             known = json.dumps({**facts, "checksum": checksum(tensors) if fits else "", "bytes": size})
             write_whole(self._path(key, "json"), lambda draft: draft.write_bytes(known.encode()))
         except (OSError, SafetensorError) as problem:
-            self._path(key, "safetensors").unlink(missing_ok=True)
-            if not self._full:
-                reason = getattr(problem, "strerror", None) or problem
-                log.warning("snapshots are no longer kept in %s: %s; training goes on", self.folder, reason)
-            self._full = True
+            _remove(self._path(key, "safetensors"))
+            self._give_up(problem)
             return
         self._written += size
         self._since_count += 1
@@ -131,14 +128,26 @@ class SnapshotStore:
             between: called while waiting: who waits must not keep a latency measurement from the device.
         """
         path = self._path(key, "claim")
-        with opened(path) as handle:
+        try:
+            handle = opened(path)
+        except OSError as problem:  # nobody can keep the stage either, so nobody waits for it
+            self._give_up(problem)
+            yield
+            return
+        with handle:
             while not locked(handle):
                 between()
                 self._sleep()
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+    def _give_up(self, problem: Exception) -> None:
+        if not self._full:
+            reason = getattr(problem, "strerror", None) or problem
+            log.warning("snapshots are no longer kept in %s: %s; training goes on", self.folder, reason)
+        self._full = True
 
     def _sleep(self) -> None:
         began = time.perf_counter()
@@ -161,7 +170,7 @@ class SnapshotStore:
     def _drop(self, key: str, why: str) -> None:
         log.warning("snapshot %s is damaged (%s); it is dropped and trained again", key[:12], why)
         for kind in ("safetensors", "json"):
-            self._path(key, kind).unlink(missing_ok=True)
+            _remove(self._path(key, kind))
 
     def _make_room(self) -> None:
         """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
@@ -178,6 +187,12 @@ class SnapshotStore:
             path.unlink(missing_ok=True)
             total -= stat.st_size
         self._written = total
+
+
+def _remove(path: Path) -> None:
+    """Remove a file; one that is gone, or cannot be removed, is no reason to end a trial."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _size(tensors: Tensors) -> int:

@@ -90,6 +90,11 @@ def test_damaged_facts_are_dropped(tmp_path: Path) -> None:
     assert not fresh(tmp_path).has("ab12")
 
 
+def test_what_is_damaged_and_cannot_be_removed_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "ab" / "ab12.json").mkdir(parents=True)
+    assert fresh(tmp_path).facts("ab12") is None
+
+
 def test_the_budget_holds_and_the_dense_trunk_goes_last(tmp_path: Path) -> None:
     size = 1100  # bytes of one snapshot of 250 floats with its header, rounded up
     store = fresh(tmp_path, budget=10 * size)

@@ -223,6 +223,15 @@ def test_snapshots_stay_under_their_budget(tmp_path: Path) -> None:
     assert isinstance(SnapshotStore(tmp_path, 40_000).folder, Path)
 
 
+def test_where_no_stage_can_be_written_training_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    made = job(policy())
+    alone, shut_out = (runner(make_task(), folder).run(made) for folder in (None, tmp_path / "file" / "stages"))
+    assert shut_out.state == "complete", shut_out.reason
+    assert bare(shut_out) == bare(alone)
+    assert caplog.messages == [f"snapshots are no longer kept in {tmp_path}/file/stages: Not a directory; training goes on"]
+
+
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
     TrialRunner.from_task(make_task(), CPU).run(job(policy()))
     assert not list(tmp_path.iterdir())
