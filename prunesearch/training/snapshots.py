@@ -175,7 +175,7 @@ class SnapshotStore:
     def _make_room(self) -> None:
         """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
         self._since_count = 0
-        files = [(path, path.stat()) for path in self.folder.glob("*/*.safetensors")]
+        files = list(self._on_disk())
         total = sum(stat.st_size for _, stat in files)
         self._written = total
         if total <= self.budget:
@@ -184,9 +184,14 @@ class SnapshotStore:
         for path, stat in sorted(files, key=lambda f: (f[0] in dense, f[1].st_mtime_ns)):
             if total <= 0.9 * self.budget:
                 break
-            path.unlink(missing_ok=True)
+            _remove(path)
             total -= stat.st_size
         self._written = total
+
+    def _on_disk(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("*/*.safetensors"):
+            with suppress(FileNotFoundError):  # another worker has just removed it
+                yield path, path.stat()
 
 
 def _remove(path: Path) -> None:

@@ -110,6 +110,16 @@ def test_the_budget_holds_and_the_dense_trunk_goes_last(tmp_path: Path) -> None:
     assert store.facts("p00") is not None  # facts stay
 
 
+def test_what_another_worker_removes_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    """Listed and gone: a link that leads nowhere is what a file is that vanishes between the two looks at it."""
+    store = fresh(tmp_path, budget=2500)
+    store.put("p0", tensors(0), {})
+    (tmp_path / "p0" / "gone.safetensors").symlink_to("nowhere")
+    for i in range(1, 4):
+        store.put(f"p{i}", tensors(i), {})
+    assert [store.has(f"p{i}") for i in range(4)] == [False, False, True, True]
+
+
 def test_a_snapshot_beyond_the_budget_keeps_its_facts_only(tmp_path: Path) -> None:
     store = fresh(tmp_path, budget=100)
     store.put("ab12", tensors(1.0), {"row": 1})
