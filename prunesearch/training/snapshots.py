@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections import OrderedDict
@@ -27,8 +28,9 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.01
 """Seconds between two tries for a stage that another process is training."""
-_RECOUNT = 32
-"""Snapshots written between two looks at what all workers together have on disk."""
+_UNSEEN = 1 / 16
+"""Share of the budget that a worker writes between two looks at what all together have on disk. A look costs the more the
+more files there are, and then comes the more seldom: a tenth of a millisecond per snapshot."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class SnapshotStore:
 
     Args:
         folder: where files lie; made when first needed.
-        budget: bytes of tensors on disk, all workers together; 0 keeps facts only.
+        budget: bytes of tensors on disk, all workers together and what earlier searches left; 0 keeps facts only.
         memory: bytes of tensors that this process also keeps in memory.
 
     Attributes:
@@ -50,8 +52,7 @@ class SnapshotStore:
     waited: float = 0.0
     _recent: OrderedDict[str, Tensors] = field(default_factory=OrderedDict)
     _recent_bytes: int = 0
-    _written: int = 0
-    _since_count: int = 0
+    _uncounted: float = math.inf
     _full: bool = False
 
     def facts(self, key: str) -> dict[str, Any] | None:
@@ -109,9 +110,8 @@ class SnapshotStore:
             _remove(self._path(key, "safetensors"))
             self._give_up(problem)
             return
-        self._written += size
-        self._since_count += 1
-        if self._since_count >= _RECOUNT or self._written > self.budget:
+        self._uncounted += size
+        if size and self._uncounted >= _UNSEEN * self.budget:
             self._make_room()
 
     def amend(self, key: str, facts: Mapping[str, Any]) -> None:
@@ -174,10 +174,9 @@ class SnapshotStore:
 
     def _make_room(self) -> None:
         """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
-        self._since_count = 0
+        self._uncounted = 0
         files = list(self._on_disk())
         total = sum(stat.st_size for _, stat in files)
-        self._written = total
         if total <= self.budget:
             return
         dense = {path for path, _ in files if (self.facts(path.stem) or {}).get("dense")}
@@ -186,7 +185,6 @@ class SnapshotStore:
                 break
             _remove(path)
             total -= stat.st_size
-        self._written = total
 
     def _on_disk(self) -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.folder.glob("*/*.safetensors"):
