@@ -21,6 +21,7 @@ from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Loss
 from prunesearch.training.data import Handling, Resident, examples
 from prunesearch.training.losses import make_loss
+from prunesearch.training.optimizers import is_of_torch, make_optimizer
 from prunesearch.training.seeding import seed_everything
 from prunesearch.training.splits import Splits, make_splits, raw_splits
 from prunesearch.training.weights import put_weights, read_weights
@@ -78,7 +79,7 @@ def prepare(
         cache: folder of arrays that all processes of the host share; None: this process has its own.
 
     Raises:
-        TaskError: network, data, loss or weights do not fit together.
+        TaskError: network, data, loss, optimiser or weights do not fit together.
         MissingDataError: the file of the weights is not there.
     """
     state = None if task.weights is None else read_weights(task.weights)
@@ -110,7 +111,7 @@ def prepare(
         classes=classes,
         input_shape=tuple(example.shape[1:]),
         device=device_name(device),
-        shares=_shares(task, splits),
+        shares=_shares(task, splits, plain),
     )
     chance = _chance(splits, classes) if task.metric == "accuracy" and classes and task.evaluate is None else None
     return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info)
@@ -231,9 +232,10 @@ def _chance(splits: Splits, classes: int) -> float:
     return int(splits.val.targets.flatten().long().bincount().max()) / splits.val.targets.numel()
 
 
-def _shares(task: Task, splits: Splits) -> bool:
-    """Whether epochs may be shared: what a user's own loader or loop keeps between epochs is not in a snapshot."""
-    return task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
+def _shares(task: Task, splits: Splits, model: nn.Module) -> bool:
+    """Whether epochs may be shared: what a user's own loader, loop or optimiser keeps between epochs may be in no snapshot."""
+    of_torch = isinstance(task.optimizer, str) or is_of_torch(make_optimizer(task, model))
+    return of_torch and task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
 
 
 def _line(problem: Exception) -> str:
