@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 
@@ -76,6 +77,10 @@ def with_sharing(prepared: Prepared, ref: str, seed: int, stages: Path) -> Prepa
     """
     info = prepared.info
     if info.shares:
+        if not prepared.known:
+            log.warning(
+                "epochs are shared in this search only: functions of the task hold what cannot be read; version= may stand for it"
+            )
         return prepared
     found = verdict_on(stages, info)
     if found is not None and found.equal:
@@ -92,11 +97,14 @@ def with_sharing(prepared: Prepared, ref: str, seed: int, stages: Path) -> Prepa
 
 
 def sample_of(prepared: Prepared) -> str:
-    """Hash of the first batches of loaders, whose data a task's digest cannot read; "" where all data is in memory."""
+    """What a task's digest does not know, for the names of stages; "" where it knows all.
+
+    Of loaders it is a hash of the first batches, of functions that hold what cannot be read a word that nobody else has.
+    """
     splits = [s for s in (prepared.splits.train, prepared.splits.val) if not isinstance(s, Resident)]
-    if not splits:
+    if not splits and prepared.known:
         return ""
-    hashed = hashlib.sha256()
+    hashed = hashlib.sha256(b"" if prepared.known else uuid4().bytes)
     for split in splits:
         _add(hashed, split)
     return hashed.hexdigest()

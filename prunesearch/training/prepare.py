@@ -46,6 +46,7 @@ class Prepared:
         state: given weights, or None.
         chance: the accuracy that a constant answer has on the validation split; None where that means nothing.
         info: what a driver has to know.
+        known: whether the digest knows all of the task's code; else epochs are this process's own.
     """
 
     task: Task
@@ -59,6 +60,7 @@ class Prepared:
     state: Mapping[str, torch.Tensor] | None
     chance: float | None
     info: TaskInfo
+    known: bool = True
 
     def fresh(self, seed: int) -> nn.Module:
         """A network with the initial values of `seed`, or with the given weights, on the device."""
@@ -95,7 +97,7 @@ def prepare(
     dense = _placed(copy.deepcopy(plain), device, channels_last).eval()
     loss = make_loss(task.loss)
     classes = _checked(task, dense, splits, loss)
-    digest = task_digest(task, ref, plain.state_dict(), plain, sources)
+    digest, known = task_digest(task, ref, plain.state_dict(), plain, sources)
     groups = find_groups(dense, example, spare=task.spare)
     info = TaskInfo(
         name=task.name or ref,
@@ -114,7 +116,7 @@ def prepare(
         shares=_shares(task, splits, plain),
     )
     chance = _chance(splits, classes) if task.metric == "accuracy" and classes and task.evaluate is None else None
-    return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info)
+    return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info, known)
 
 
 def find_device(name: str) -> torch.device:

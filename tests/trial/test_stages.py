@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -170,6 +171,23 @@ def test_what_differs_is_not_shared(what: str, tmp_path: Path) -> None:
     changed = made.model_copy(update={"threshold": 0.6}) if what == "policy" else made
     result = runner(make_task(**recipes.get(what, {})), tmp_path).run(job(changed, seed=1 if what == "seed" else 0))
     assert result.epochs_trained == (3 if what == "policy" else 4)
+
+
+class Guarded(nn.CrossEntropyLoss):
+    """A loss that holds what cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+def test_what_cannot_be_read_is_shared_in_one_search_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = job(policy())
+    first, other = (runner(make_task(loss=Guarded()), tmp_path) for _ in range(2))
+    assert [run.run(made).epochs_trained for run in (first, first, other)] == [4, 0, 4]
+    assert "in this search only" in caplog.text
+    versioned = (runner(make_task(loss=Guarded(), version="1"), tmp_path) for _ in range(2))
+    assert [run.run(made).epochs_trained for run in versioned] == [4, 0]
 
 
 def test_a_damaged_snapshot_is_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
