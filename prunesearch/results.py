@@ -131,7 +131,7 @@ class TaskInfo:
         classes: number of classes, 0 where it is not a classification.
         input_shape: shape of one example.
         device: where trials run, such as "cpu" or "cuda:0 NVIDIA H200".
-        shares: whether its trials can share epochs: data in memory, and no loop or evaluation of the user's own.
+        shares: whether its trials can share epochs: data in memory, and no loop, evaluation or optimiser of the user's own.
     """
 
     name: str

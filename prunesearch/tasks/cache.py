@@ -81,7 +81,7 @@ class ArrayCache:
     def _shared(self, name: str, source: Source) -> Source:
         if not isinstance(source, tuple) or not _worthy(*source):
             return source
-        given = {"x": _images_inside_out(source[0]), "y": source[1].contiguous()}
+        given = _apart(_images_inside_out(source[0]), source[1].contiguous())
         path = self._path(name)
         with _alone(path):
             found = _read(path, _CONTENT)
@@ -141,8 +141,8 @@ def _written(path: Path, tensors: Tensors, stamp: str) -> Tensors | None:
     facts = {"stamp": stamp, "checksum": checksum(tensors)}
     try:
         write_whole(path, lambda draft: save_file(dict(tensors), draft, metadata=facts))
-    except (OSError, SafetensorError) as problem:
-        reason = getattr(problem, "strerror", None) or problem
+    except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:  # or what the format cannot hold
+        reason = getattr(problem, "strerror", None) or str(problem).strip().partition("\n")[0]
         log.warning("decoded data is not kept in %s: %s; every worker has its own copy", path.parent, reason)
         return None
     return _read(path, stamp)
@@ -157,6 +157,12 @@ def _worthy(*pair: Any) -> bool:
 def _images_inside_out(x: torch.Tensor) -> torch.Tensor:
     """(n, c, h, w) -> (n, h, w, c), as batches are taken from: else every process would turn its own copy."""
     return (x.permute(0, 2, 3, 1) if x.dim() == 4 else x).contiguous()
+
+
+def _apart(x: torch.Tensor, y: torch.Tensor) -> Tensors:
+    """Inputs and targets as a file holds them: in no memory that both share, as an autoencoder's do."""
+    same = x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
+    return {"x": x, "y": y.clone() if same else y}
 
 
 def _images_as_given(x: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -68,7 +68,8 @@ class Task:
         example: one batch of inputs, for tracing; by default the first training examples.
         classes: number of classes; by default the width of the network's outputs; 0 = not a classification.
         channels_last: memory format of networks with 2-D convolutions; None = channels_last (1.3-1.5x faster on CPU).
-        version: stands for data and code in the task's digest where these cannot be read; change it when they change.
+        version: stands for data and code in the task's digest where these cannot be read, and for the globals that code names;
+            change it when they change.
 
     Raises:
         TaskError: listing everything that is wrong.

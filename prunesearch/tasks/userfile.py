@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import importlib.util
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import prunesearch
 from prunesearch.errors import PrunesearchError, TaskError, did_you_mean
 from prunesearch.tasks.task import Task
 from prunesearch.training.seeding import seed_everything
@@ -60,10 +62,16 @@ def source_digest(source: str) -> str:
     return hashed.hexdigest()
 
 
+@functools.cache
+def is_installed(path: str) -> bool:
+    """Whether a file or folder belongs to Python, to installed packages or to us, and not to the user."""
+    places = (Path(sys.prefix), Path(sys.base_prefix), Path(prunesearch.__file__).parent)
+    return any(Path(path).resolve().is_relative_to(place.resolve()) for place in places)
+
+
 def _own_paths() -> list[str]:
     """Where Python looks for modules, without its own folders and those of installed packages."""
-    installed = tuple(str(Path(p).resolve()) for p in {sys.prefix, sys.base_prefix})
-    return [p for p in sys.path if p and not str(Path(p).resolve()).startswith(installed)]
+    return [p for p in sys.path if p and not is_installed(p)]
 
 
 def _module_path(name: str) -> Path | None:

@@ -1,8 +1,8 @@
-"""Whether tasks with a loader, loop or evaluation of their own may share epochs: `prunesearch check` tries it and says so here.
+"""Whether tasks with code of their own in training may share epochs: `prunesearch check` tries it and says so here.
 
-A fork is a network that goes on from another's snapshot. What a user's own code keeps between epochs (a generator, a counter) is
-in no snapshot, so such tasks share only after a fork of theirs was equal to the original in all bits. The verdict holds for
-one digest of the task, one version of torch, of our numeric code, and one kind of device.
+A fork is a network that goes on from another's snapshot. What a user's own loader, loop, evaluation or optimiser keeps between
+epochs (a generator, a counter) is in no snapshot, so such tasks share only after a fork of theirs was equal to the original in
+all bits. The verdict holds for one digest of the task, one version of torch, of our numeric code, and one kind of device.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import logging
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from uuid import uuid4
 
 import torch
 
@@ -70,31 +71,40 @@ def with_sharing(prepared: Prepared, ref: str, seed: int, stages: Path) -> Prepa
 
     Args:
         prepared: whose `info.shares` says whether sharing needs no proof.
-        ref: how the task is called.
+        ref: how the task is called; "" where no command could name it.
         seed: of the study.
         stages: folder of the stages.
     """
     info = prepared.info
     if info.shares:
+        if not prepared.known:
+            log.warning(
+                "epochs are shared in this search only: functions of the task hold what cannot be read; version= may stand for it"
+            )
         return prepared
     found = verdict_on(stages, info)
     if found is not None and found.equal:
         return replace(prepared, info=replace(info, shares=True))
-    own = "epochs are not shared between trials: the task brings its own loader, loop or evaluation"
+    own = "epochs are not shared between trials: the task brings its own loader, loop, evaluation or optimiser"
     if found is not None:
         log.warning("%s, and %s", own, found.reason)
-    else:
+    elif ref:
         more = f" --seed {seed}" if seed else ""
         log.warning("%s; to find out whether they can be: prunesearch check --task %s%s", own, ref, more)
+    else:
+        log.warning(own)
     return prepared
 
 
 def sample_of(prepared: Prepared) -> str:
-    """Hash of the first batches of loaders, whose data a task's digest cannot read; "" where all data is in memory."""
+    """What a task's digest does not know, for the names of stages; "" where it knows all.
+
+    Of loaders it is a hash of the first batches, of functions that hold what cannot be read a word that nobody else has.
+    """
     splits = [s for s in (prepared.splits.train, prepared.splits.val) if not isinstance(s, Resident)]
-    if not splits:
+    if not splits and prepared.known:
         return ""
-    hashed = hashlib.sha256()
+    hashed = hashlib.sha256(b"" if prepared.known else uuid4().bytes)
     for split in splits:
         _add(hashed, split)
     return hashed.hexdigest()

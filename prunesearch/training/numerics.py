@@ -63,11 +63,12 @@ class Numerics:
 
 @contextmanager
 def tf32(device: torch.device, *, allowed: bool) -> Iterator[None]:
-    """TensorFloat-32 in matrix products and convolutions, or not; afterwards as before. Nothing on the CPU."""
+    """TensorFloat-32 in matrix products, convolutions and recurrent layers, or not; afterwards as before. Nothing on the CPU."""
     if device.type == "cpu":
         yield
         return
-    places: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    cudnn: Any = torch.backends.cudnn
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
     before = [place.fp32_precision for place in places]
     try:
         for place in places:

@@ -9,6 +9,7 @@ from torch import nn
 
 from prunesearch.errors import TaskError
 from prunesearch.tasks.task import Task
+from prunesearch.tasks.types import MakeOptimizer
 
 FUSED = frozenset({"adam", "adamw", "sgd", "adagrad"})
 """Those that torch has in one kernel, on the CPU too."""
@@ -23,14 +24,22 @@ def make_optimizer(task: Task, model: nn.Module, *, graphed: bool = False) -> to
         graphed: for steps that are recorded as CUDA graphs: rate and step count are tensors on the device.
 
     Raises:
-        TaskError: a callable that returns no optimiser.
+        TaskError: a callable that fails, or returns no optimiser.
     """
-    made = _named(task, model, graphed) if isinstance(task.optimizer, str) else task.optimizer(model.parameters())
+    made = _named(task, model, graphed) if isinstance(task.optimizer, str) else _called(task.optimizer, model)
     if not isinstance(made, torch.optim.Optimizer):
         raise TaskError(f"optimizer returned {type(made).__name__}", "it must return a torch.optim.Optimizer")
     for group in made.param_groups:
         group["base_lr"] = float(group["lr"])
     return made
+
+
+def is_of_torch(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it is one of torch's own: what these remember is all in their state by parameter, as snapshots keep it.
+
+    Others keep step counts and estimates in their groups or anywhere.
+    """
+    return type(optimizer).__module__.startswith("torch.optim.")
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
@@ -40,6 +49,13 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
             group["lr"].fill_(group["base_lr"] * rate)
         else:
             group["lr"] = group["base_lr"] * rate
+
+
+def _called(make: MakeOptimizer, model: nn.Module) -> object:
+    try:
+        return make(model.parameters())
+    except Exception as problem:
+        raise TaskError(f"optimizer: making it failed: {type(problem).__name__}: {problem}") from problem
 
 
 def _named(task: Task, model: nn.Module, graphed: bool) -> torch.optim.Optimizer:

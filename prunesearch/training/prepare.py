@@ -21,6 +21,7 @@ from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Loss
 from prunesearch.training.data import Handling, Resident, examples
 from prunesearch.training.losses import make_loss
+from prunesearch.training.optimizers import is_of_torch, make_optimizer
 from prunesearch.training.seeding import seed_everything
 from prunesearch.training.splits import Splits, make_splits, raw_splits
 from prunesearch.training.weights import put_weights, read_weights
@@ -45,6 +46,7 @@ class Prepared:
         state: given weights, or None.
         chance: the accuracy that a constant answer has on the validation split; None where that means nothing.
         info: what a driver has to know.
+        known: whether the digest knows all of the task's code; else epochs are this process's own.
     """
 
     task: Task
@@ -58,6 +60,7 @@ class Prepared:
     state: Mapping[str, torch.Tensor] | None
     chance: float | None
     info: TaskInfo
+    known: bool = True
 
     def fresh(self, seed: int) -> nn.Module:
         """A network with the initial values of `seed`, or with the given weights, on the device."""
@@ -78,7 +81,7 @@ def prepare(
         cache: folder of arrays that all processes of the host share; None: this process has its own.
 
     Raises:
-        TaskError: network, data, loss or weights do not fit together.
+        TaskError: network, data, loss, optimiser or weights do not fit together.
         MissingDataError: the file of the weights is not there.
     """
     state = None if task.weights is None else read_weights(task.weights)
@@ -94,7 +97,7 @@ def prepare(
     dense = _placed(copy.deepcopy(plain), device, channels_last).eval()
     loss = make_loss(task.loss)
     classes = _checked(task, dense, splits, loss)
-    digest = task_digest(task, ref, plain.state_dict(), plain, sources)
+    digest, known = task_digest(task, ref, plain.state_dict(), plain, sources)
     groups = find_groups(dense, example, spare=task.spare)
     info = TaskInfo(
         name=task.name or ref,
@@ -110,10 +113,10 @@ def prepare(
         classes=classes,
         input_shape=tuple(example.shape[1:]),
         device=device_name(device),
-        shares=_shares(task, splits),
+        shares=_shares(task, splits, plain),
     )
     chance = _chance(splits, classes) if task.metric == "accuracy" and classes and task.evaluate is None else None
-    return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info)
+    return Prepared(task, device, splits, loss, example, dense, groups, channels_last, state, chance, info, known)
 
 
 def find_device(name: str) -> torch.device:
@@ -231,9 +234,10 @@ def _chance(splits: Splits, classes: int) -> float:
     return int(splits.val.targets.flatten().long().bincount().max()) / splits.val.targets.numel()
 
 
-def _shares(task: Task, splits: Splits) -> bool:
-    """Whether epochs may be shared: what a user's own loader or loop keeps between epochs is not in a snapshot."""
-    return task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
+def _shares(task: Task, splits: Splits, model: nn.Module) -> bool:
+    """Whether epochs may be shared: what a user's own loader, loop or optimiser keeps between epochs may be in no snapshot."""
+    of_torch = isinstance(task.optimizer, str) or is_of_torch(make_optimizer(task, model))
+    return of_torch and task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
 
 
 def _line(problem: Exception) -> str:

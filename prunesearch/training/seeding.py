@@ -20,9 +20,14 @@ def generator(seed: int, *purpose: object, device: torch.device | str = "cpu") -
     return torch.Generator(device).manual_seed(seed_of(seed, *purpose))
 
 
+def narrow(seed: int) -> int:
+    """A seed as numpy and scikit-learn take it: its lower 32 bits."""
+    return seed % 2**32
+
+
 def seed_everything(seed: int, *purpose: object) -> None:
     """Seed the global generators of torch, numpy and Python: dropout and users' data sets draw from these."""
     number = seed_of(seed, *purpose)
     torch.manual_seed(number)
-    np.random.seed(number % 2**32)  # noqa: NPY002 - users' transforms draw from numpy's global generator
+    np.random.seed(narrow(number))  # noqa: NPY002 - users' transforms draw from numpy's global generator
     random.seed(number)

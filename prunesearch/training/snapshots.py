@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections import OrderedDict
@@ -27,8 +28,9 @@ log = logging.getLogger(__name__)
 
 _POLL = 0.01
 """Seconds between two tries for a stage that another process is training."""
-_RECOUNT = 32
-"""Snapshots written between two looks at what all workers together have on disk."""
+_UNSEEN = 1 / 16
+"""Share of the budget that a worker writes between two looks at what all together have on disk. A look costs the more the
+more files there are, and then comes the more seldom: a tenth of a millisecond per snapshot."""
 
 
 @dataclass
@@ -37,7 +39,7 @@ class SnapshotStore:
 
     Args:
         folder: where files lie; made when first needed.
-        budget: bytes of tensors on disk, all workers together; 0 keeps facts only.
+        budget: bytes of tensors on disk, all workers together and what earlier searches left; 0 keeps facts only.
         memory: bytes of tensors that this process also keeps in memory.
 
     Attributes:
@@ -50,8 +52,7 @@ class SnapshotStore:
     waited: float = 0.0
     _recent: OrderedDict[str, Tensors] = field(default_factory=OrderedDict)
     _recent_bytes: int = 0
-    _written: int = 0
-    _since_count: int = 0
+    _uncounted: float = math.inf
     _full: bool = False
 
     def facts(self, key: str) -> dict[str, Any] | None:
@@ -59,7 +60,7 @@ class SnapshotStore:
         path = self._path(key, "json")
         try:
             found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError):
             self._drop(key, "its facts cannot be read")
@@ -81,7 +82,7 @@ class SnapshotStore:
             known = self.facts(key)
             if known is None or known["checksum"] != checksum(tensors):
                 raise ValueError("the checksum does not fit")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
             self._drop(key, str(problem))
@@ -106,15 +107,11 @@ class SnapshotStore:
             known = json.dumps({**facts, "checksum": checksum(tensors) if fits else "", "bytes": size})
             write_whole(self._path(key, "json"), lambda draft: draft.write_bytes(known.encode()))
         except (OSError, SafetensorError) as problem:
-            self._path(key, "safetensors").unlink(missing_ok=True)
-            if not self._full:
-                reason = getattr(problem, "strerror", None) or problem
-                log.warning("snapshots are no longer kept in %s: %s; training goes on", self.folder, reason)
-            self._full = True
+            _remove(self._path(key, "safetensors"))
+            self._give_up(problem)
             return
-        self._written += size
-        self._since_count += 1
-        if self._since_count >= _RECOUNT or self._written > self.budget:
+        self._uncounted += size
+        if size and self._uncounted >= _UNSEEN * self.budget:
             self._make_room()
 
     def amend(self, key: str, facts: Mapping[str, Any]) -> None:
@@ -131,14 +128,26 @@ class SnapshotStore:
             between: called while waiting: who waits must not keep a latency measurement from the device.
         """
         path = self._path(key, "claim")
-        with opened(path) as handle:
+        try:
+            handle = opened(path)
+        except OSError as problem:  # nobody can keep the stage either, so nobody waits for it
+            self._give_up(problem)
+            yield
+            return
+        with handle:
             while not locked(handle):
                 between()
                 self._sleep()
             try:
                 yield
             finally:
-                path.unlink(missing_ok=True)
+                _remove(path)
+
+    def _give_up(self, problem: Exception) -> None:
+        if not self._full:
+            reason = getattr(problem, "strerror", None) or problem
+            log.warning("snapshots are no longer kept in %s: %s; training goes on", self.folder, reason)
+        self._full = True
 
     def _sleep(self) -> None:
         began = time.perf_counter()
@@ -161,23 +170,32 @@ class SnapshotStore:
     def _drop(self, key: str, why: str) -> None:
         log.warning("snapshot %s is damaged (%s); it is dropped and trained again", key[:12], why)
         for kind in ("safetensors", "json"):
-            self._path(key, kind).unlink(missing_ok=True)
+            _remove(self._path(key, kind))
 
     def _make_room(self) -> None:
         """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
-        self._since_count = 0
-        files = [(path, path.stat()) for path in self.folder.glob("*/*.safetensors")]
+        self._uncounted = 0
+        files = list(self._on_disk())
         total = sum(stat.st_size for _, stat in files)
-        self._written = total
         if total <= self.budget:
             return
         dense = {path for path, _ in files if (self.facts(path.stem) or {}).get("dense")}
         for path, stat in sorted(files, key=lambda f: (f[0] in dense, f[1].st_mtime_ns)):
             if total <= 0.9 * self.budget:
                 break
-            path.unlink(missing_ok=True)
+            _remove(path)
             total -= stat.st_size
-        self._written = total
+
+    def _on_disk(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("*/*.safetensors"):
+            with suppress(FileNotFoundError):  # another worker has just removed it
+                yield path, path.stat()
+
+
+def _remove(path: Path) -> None:
+    """Remove a file; one that is gone, or cannot be removed, is no reason to end a trial."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def _size(tensors: Tensors) -> int:

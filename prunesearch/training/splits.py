@@ -19,6 +19,7 @@ from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
 from prunesearch.tasks.task import Task, is_dataset
 from prunesearch.tasks.types import Source
 from prunesearch.training.data import Batches, Handling, Resident, Streamed
+from prunesearch.training.seeding import narrow
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -141,7 +142,7 @@ def _indices(targets: Any, count: int, fraction: float, seed: int, cache: ArrayC
 def _drawn(count: int, wanted: int, seed: int, labels: np.ndarray | None) -> dict[str, torch.Tensor]:
     from sklearn.model_selection import train_test_split  # most of a second of imports that later processes do without
 
-    rest, part = train_test_split(np.arange(count), test_size=wanted, random_state=seed % 2**32, stratify=labels)
+    rest, part = train_test_split(np.arange(count), test_size=wanted, random_state=narrow(seed), stratify=labels)
     return {"rest": torch.from_numpy(np.sort(rest)), "part": torch.from_numpy(np.sort(part))}
 
 

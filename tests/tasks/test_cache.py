@@ -152,6 +152,24 @@ def test_held_splits_follow_their_content(tmp_path: Path) -> None:
         assert torch.equal(held[0], inputs) and held[0].dtype == inputs.dtype
 
 
+SERIES = torch.randn(600, 500, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("pair", [(SERIES, SERIES), (SERIES[:-1], SERIES[1:])], ids=["autoencoder", "next step"])
+def test_inputs_and_targets_may_share_memory(tmp_path: Path, pair: Any, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(2):
+        held: Any = ArrayCache(tmp_path).held("mine", {"train": pair})["train"]
+        assert all(torch.equal(one, other) for one, other in zip(held, pair, strict=True))
+    assert held[0].data_ptr() != SERIES.data_ptr() and caplog.text == ""
+
+
+def test_what_the_format_cannot_hold_costs_sharing_and_nothing_else(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    given = (SERIES.to(torch.complex128), SERIES[:, 0])
+    held: Any = ArrayCache(tmp_path).held("mine", {"train": given})["train"]
+    assert held[0] is given[0]
+    assert "decoded data is not kept" in caplog.text
+
+
 def trial(task: str, arrays: Path | None, data_dir: str | None = None) -> tuple[Any, Any]:
     runner = TrialRunner(EngineSpec(task, device="cpu", arrays=str(arrays) if arrays else None, data_dir=data_dir))
     policy = Policy.parse({"epochs": 1, "threshold": 0.5, "granularity": "unit", "epoch_threshold": 0})

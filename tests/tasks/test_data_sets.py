@@ -48,6 +48,12 @@ def test_embedded_sets_are_split_by_seed_and_stratified(name: str) -> None:
     assert len(share) == DATA[name].classes
 
 
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded_sets_take_any_seed(name: str) -> None:
+    (x, _), _ = embedded_set(name, 2**32 + 3)
+    assert torch.equal(x, embedded_set(name, 3)[0][0])
+
+
 def test_digits_hold_scikit_learns_scans() -> None:
     (x, _), (x_test, _) = embedded_set("digits", 0)
     ours = torch.cat([x, x_test]).double().sum() / 255 * 16

@@ -165,6 +165,8 @@ def test_groups_of_a_users_optimiser_keep_their_proportions() -> None:
 def test_a_users_optimiser_must_be_one() -> None:
     with pytest.raises(TaskError, match="optimizer returned list"):
         make_optimizer(task(optimizer=list), mlp((4, 3)))
+    with pytest.raises(TaskError, match="optimizer: making it failed: TypeError"):
+        make_optimizer(task(optimizer=lambda parameters: torch.optim.SGD(parameters, speed=1)), mlp((4, 3)))  # type: ignore[call-arg]
 
 
 ALIGNED = {

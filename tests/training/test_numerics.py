@@ -106,16 +106,19 @@ def test_a_processor_without_bfloat16_is_refused_before_anything_runs(monkeypatc
     assert trained(CPU).state == "complete"
 
 
-@pytest.mark.gpu
 def test_tf32_is_on_in_fast_training_only() -> None:
-    device = torch.device("cuda", 0)
-    matmul: Any = torch.backends.cuda.matmul
-    conv: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = matmul.fp32_precision
+    device = torch.device("cuda", 0)  # only torch's settings are looked at: no GPU is needed
+    cudnn: Any = torch.backends.cudnn
+    places: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)
+
+    def said() -> list[str]:
+        return [place.fp32_precision for place in places]
+
+    before = said()
     with numerics.tf32(device, allowed=False):
-        assert matmul.fp32_precision == conv.fp32_precision == "ieee"
+        assert said() == ["ieee"] * 3
         with Numerics(device, fast=True).training():
-            assert matmul.fp32_precision == conv.fp32_precision == "tf32"
+            assert said() == ["tf32"] * 3
         with Numerics(device).training():
-            assert matmul.fp32_precision == "ieee"
-    assert matmul.fp32_precision == before
+            assert said() == ["ieee"] * 3
+    assert said() == before

@@ -27,6 +27,10 @@ def fresh(folder: Path, budget: int = BIG) -> SnapshotStore:
     return SnapshotStore(folder, budget, memory=0)
 
 
+def on_disk(folder: Path) -> int:
+    return sum(p.stat().st_size for p in folder.glob("*/*.safetensors"))
+
+
 def test_what_is_put_is_there_for_others(tmp_path: Path) -> None:
     fresh(tmp_path).put("ab12", tensors(3.0), {"row": {"epoch": 1}})
     other = fresh(tmp_path)
@@ -90,6 +94,11 @@ def test_damaged_facts_are_dropped(tmp_path: Path) -> None:
     assert not fresh(tmp_path).has("ab12")
 
 
+def test_what_is_damaged_and_cannot_be_removed_is_absent(tmp_path: Path) -> None:
+    (tmp_path / "ab" / "ab12.json").mkdir(parents=True)
+    assert fresh(tmp_path).facts("ab12") is None
+
+
 def test_the_budget_holds_and_the_dense_trunk_goes_last(tmp_path: Path) -> None:
     size = 1100  # bytes of one snapshot of 250 floats with its header, rounded up
     store = fresh(tmp_path, budget=10 * size)
@@ -98,11 +107,36 @@ def test_the_budget_holds_and_the_dense_trunk_goes_last(tmp_path: Path) -> None:
     for i in range(40):
         store.put(f"p{i:02}", tensors(i), {"dense": False})
     store.put("last", tensors(0), {"dense": False})
-    on_disk = sum(p.stat().st_size for p in tmp_path.glob("*/*.safetensors"))
-    assert on_disk <= 10 * size
+    assert on_disk(tmp_path) <= 10 * size
     assert all(store.has(f"d{i}") for i in range(6))
     assert store.has("last")
     assert store.facts("p00") is not None  # facts stay
+
+
+def test_the_budget_is_that_of_all_workers_together(tmp_path: Path) -> None:
+    budget, workers = 160_000, [fresh(tmp_path, 160_000) for _ in range(8)]
+    peak = 0
+    for i in range(400):
+        workers[i % 8].put(f"k{i:03}", tensors(i), {})
+        peak = max(peak, on_disk(tmp_path))
+    assert 0.5 * budget < peak <= 1.6 * budget  # a sixteenth that each of eight has not shown yet, and one snapshot of each
+
+
+def test_what_earlier_searches_left_counts_from_the_first_snapshot(tmp_path: Path) -> None:
+    for i in range(50):
+        fresh(tmp_path).put(f"k{i:03}", tensors(i), {})
+    fresh(tmp_path, 20_000).put("new", tensors(0), {})
+    assert on_disk(tmp_path) <= 20_000
+
+
+def test_what_another_worker_removes_meanwhile_is_passed_over(tmp_path: Path) -> None:
+    """Listed and gone: a link that leads nowhere is what a file is that vanishes between the two looks at it."""
+    store = fresh(tmp_path, budget=2500)
+    store.put("p0", tensors(0), {})
+    (tmp_path / "p0" / "gone.safetensors").symlink_to("nowhere")
+    for i in range(1, 4):
+        store.put(f"p{i}", tensors(i), {})
+    assert [store.has(f"p{i}") for i in range(4)] == [False, False, True, True]
 
 
 def test_a_snapshot_beyond_the_budget_keeps_its_facts_only(tmp_path: Path) -> None:

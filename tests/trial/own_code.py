@@ -1,4 +1,4 @@
-"""Tasks with loaders and loops of their own: some are functions of the epoch, others remember what they did before."""
+"""Tasks with loaders, loops and optimisers of their own: some are functions of the epoch, others remember what they did."""
 
 from __future__ import annotations
 
@@ -68,6 +68,40 @@ def hidden_counter() -> Task:
         return plain_loop(model, batches, optimizer, 1.0 if len(seen) == 1 else 0.5)
 
     return task(train_epoch=counting)
+
+
+class Averaged(torch.optim.Optimizer):
+    """Descends along a mean of the gradients, corrected for its start as Adam's are, by a step count of each parameter's own."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
+        super().__init__(parameters, {"lr": 0.1})
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                kept = self.state[parameter]
+                kept["mean"] = 0.9 * kept.get("mean", torch.zeros_like(parameter)) + 0.1 * parameter.grad
+                parameter.data -= group["lr"] * kept["mean"] / (1 - 0.9 ** self.counted(group, kept))
+
+    def counted(self, group: dict[str, Any], kept: dict[str, Any]) -> int:
+        kept["step"] = kept.get("step", 0) + 1
+        return int(kept["step"])
+
+
+class AveragedByGroup(Averaged):
+    """Counts in the group: what is no state of a parameter is in no snapshot."""
+
+    def counted(self, group: dict[str, Any], kept: dict[str, Any]) -> int:
+        group["step"] = group.get("step", 0) + (kept is self.state[group["params"][0]])
+        return int(group["step"])
+
+
+def optimizer() -> Task:
+    return task(train=(X, Y), optimizer=Averaged)
+
+
+def optimizer_counter() -> Task:
+    return task(train=(X, Y), optimizer=AveragedByGroup)
 
 
 def clock() -> Task:

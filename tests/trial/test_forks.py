@@ -24,7 +24,7 @@ def spec(name: str, home: Path) -> EngineSpec:
     return EngineSpec(f"{HERE}:{name}", device="cpu", stages=str(home / "stages"))
 
 
-@pytest.mark.parametrize(("name", "engine"), [("loader", "serial"), ("loop", "process")])
+@pytest.mark.parametrize(("name", "engine"), [("loader", "serial"), ("loop", "process"), ("optimizer", "serial")])
 def test_code_without_a_memory_may_share_and_then_does(
     tmp_path: Path, name: str, engine: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -50,6 +50,7 @@ DIFFERS = "a fork differs from the original after epoch"
     [
         ("hidden_generator", DIFFERS),
         ("hidden_counter", DIFFERS),
+        ("optimizer_counter", DIFFERS),
         ("clock", "its data or code is another one in every process"),
         ("failing", "training failed: RuntimeError: no such thing"),
     ],

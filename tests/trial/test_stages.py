@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,23 @@ def test_what_differs_is_not_shared(what: str, tmp_path: Path) -> None:
     assert result.epochs_trained == (3 if what == "policy" else 4)
 
 
+class Guarded(nn.CrossEntropyLoss):
+    """A loss that holds what cannot be read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+def test_what_cannot_be_read_is_shared_in_one_search_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = job(policy())
+    first, other = (runner(make_task(loss=Guarded()), tmp_path) for _ in range(2))
+    assert [run.run(made).epochs_trained for run in (first, first, other)] == [4, 0, 4]
+    assert "in this search only" in caplog.text
+    versioned = (runner(make_task(loss=Guarded(), version="1"), tmp_path) for _ in range(2))
+    assert [run.run(made).epochs_trained for run in versioned] == [4, 0]
+
+
 def test_a_damaged_snapshot_is_trained_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = policy(function="gradual", epoch_threshold=1, converge_over=2)
     first = runner(make_task(), tmp_path).run(job(made))
@@ -203,7 +221,7 @@ def test_a_task_with_a_loop_of_its_own_shares_nothing(tmp_path: Path, caplog: py
 
     run = runner(make_task(train_epoch=own), tmp_path)
     assert [run.run(job(policy())).epochs_trained for _ in range(2)] == [4, 4]
-    assert "not shared" in caplog.text
+    assert "not shared" in caplog.text and "prunesearch check" not in caplog.text  # which no command could name
 
 
 def test_a_wrong_snapshot_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,6 +239,15 @@ def test_snapshots_stay_under_their_budget(tmp_path: Path) -> None:
         run.run(job(policy(function="one_shot_static", epoch_threshold=first)))
     assert sum(p.stat().st_size for p in tmp_path.glob("*/*.safetensors")) <= 40_000
     assert isinstance(SnapshotStore(tmp_path, 40_000).folder, Path)
+
+
+def test_where_no_stage_can_be_written_training_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("")
+    made = job(policy())
+    alone, shut_out = (runner(make_task(), folder).run(made) for folder in (None, tmp_path / "file" / "stages"))
+    assert shut_out.state == "complete", shut_out.reason
+    assert bare(shut_out) == bare(alone)
+    assert caplog.messages == [f"snapshots are no longer kept in {tmp_path}/file/stages: Not a directory; training goes on"]
 
 
 def test_without_a_folder_nothing_is_written(tmp_path: Path) -> None:
