@@ -1,4 +1,4 @@
-"""Trying whether a task with a loader, loop or evaluation of its own may share epochs. Imports torch."""
+"""Trying whether a task with a loader, loop, evaluation or optimiser of its own may share epochs. Imports torch."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import torch
 
 from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
 from prunesearch.training.files import Tensors
+from prunesearch.training.seeding import narrow
 
 Pair = tuple[torch.Tensor, torch.Tensor]
 
@@ -44,7 +45,7 @@ def _made(name: str, seed: int) -> Tensors:
     from sklearn.model_selection import train_test_split  # most of a second of imports that later processes do without
 
     x, y = _arrays(name, seed)
-    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=TEST_FRACTION, random_state=seed, stratify=y)
+    x_train, x_test, y_train, y_test = train_test_split(x, y, test_size=TEST_FRACTION, random_state=narrow(seed), stratify=y)
     if name == "iris":
         mean, std = x_train.mean(axis=0), x_train.std(axis=0)
         x_train, x_test = (x_train - mean) / std, (x_test - mean) / std
@@ -63,10 +64,10 @@ def _arrays(name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
             x, y = datasets.load_iris(return_X_y=True)
             return x, y
         case "moons":
-            x, y = datasets.make_moons(GENERATED, noise=NOISE[name], random_state=seed)
+            x, y = datasets.make_moons(GENERATED, noise=NOISE[name], random_state=narrow(seed))
             return x, y
         case "circles":
-            x, y = datasets.make_circles(GENERATED, noise=NOISE[name], factor=0.8, random_state=seed)
+            x, y = datasets.make_circles(GENERATED, noise=NOISE[name], factor=0.8, random_state=narrow(seed))
             return x, y
     raise KeyError(name)
 
