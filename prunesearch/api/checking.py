@@ -82,8 +82,8 @@ def check(
 ) -> Checked:
     """Check a study before hours are spent: definition, task and space; then train 20 batches to say what it costs.
 
-    A task with a loader, loop, evaluation or optimiser of its own is also trained for four epochs, once, to find out whether its trials may
-    share epochs: whether a network that goes on from another's snapshot stays equal to it in all bits.
+    A task with a loader, loop, evaluation or optimiser of its own is also trained for four epochs, once, to find out whether
+    its trials may share epochs: whether a network that goes on from another's snapshot stays equal to it in all bits.
 
     Raises:
         StudyError: the definition, its space or a policy to start from is not valid.
