@@ -104,8 +104,9 @@ def reconcile(store: Store, memory: Memory, study: str, owner: str, *, quiet: bo
     """
     _keep_alive(store, memory, study)
     memory.fail_stale()
-    asked, tickets = memory.unfinished(), store.tickets(study)  # in this order: a driver takes its ticket before it asks,
-    records = {r.number: r for r in store.trials(study)}  # and writes its result before its ticket is done
+    asked = memory.unfinished()  # before the tickets: a driver takes its ticket before it asks
+    tickets, trials = store.tickets_and_trials(study)
+    records = {r.number: r for r in trials}
     verdict = assess(_findings(memory, asked, tickets, records, quiet=quiet), life_of)
     for number in verdict.lose:
         store.lose_trial(study, number, "its driver died")

@@ -122,6 +122,12 @@ class Store:
         with reading(self._engine) as connection:
             return tickets.everything(connection, studies.id_of(connection, study))
 
+    def tickets_and_trials(self, study: str) -> tuple[list[Ticket], list[TrialRecord]]:
+        """All tickets and all trials, as they were at one moment: a trial that runs there has its ticket."""
+        with reading(self._engine) as connection:
+            found = studies.id_of(connection, study)
+            return tickets.everything(connection, found), trials.listed(connection, found)
+
     def bind_ticket(self, ticket: Ticket, trial_number: int) -> bool:
         """Say which trial is run for a ticket; False where it is no longer its owner's."""
         with writing(self._engine) as connection:

@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.samplers import RandomSampler
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from prunesearch.api import status
+from prunesearch.policy import Policy
 from prunesearch.search.ledger import Findings, Verdict, assess, reconcile
 from prunesearch.search.memory import GRACE_SECONDS, Memory
 from prunesearch.search.owners import RELEASED, Life, life_of, owner_name
 from prunesearch.search.space import SearchSpace
-from prunesearch.store import Ticket
+from prunesearch.store import Store, Ticket
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from tests.search.conftest import Bench
 from tests.search.parts import info, result, spec
@@ -220,3 +221,24 @@ def test_a_living_host_elsewhere_is_left_alone(left: Left) -> None:
     assert (found.redo, found.tell) == ({}, ())
     assert left.states() == {0: "taken", 1: "taken"}
     assert len(left.memory.unfinished()) == 2
+
+
+def test_a_trial_that_begins_while_the_tables_are_read_is_left_alone(left: Left) -> None:
+    waiting = {left.ask("far/1/1/1", started=False): ticket for ticket in range(4)}
+    begun: list[int] = []
+
+    def begin(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "FROM prunesearch_tickets" in statement and len(begun) < len(waiting):
+            number = list(waiting)[len(begun)]
+            begun.append(number)
+            with Store.open(left.store.url, write=True) as theirs:
+                ticket, policy = theirs.tickets("s")[waiting[number]], Policy.parse({"epochs": 4})
+                assert theirs.bind_ticket(ticket, number)
+                theirs.start_trial("s", number, ticket, policy, policy.digest, 0)
+
+    event.listen(left.store._engine, "after_cursor_execute", begin)
+    found = reconcile(left.store, left.memory, "s", owner_name(), quiet=False)
+    assert begun and found.redo == {}
+    assert {left.store.trial("s", number).state for number in begun} == {"running"}
+    assert left.memory.failed() == ()
+    assert set(left.states().values()) == {"taken"}

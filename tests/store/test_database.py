@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import create_engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from prunesearch.catalogue import CriterionInfo
@@ -53,7 +53,9 @@ def test_a_second_study_of_the_same_name_is_refused(store: Store) -> None:
     assert store.study("s").spec == {"a": 1}
 
 
-@pytest.mark.parametrize("method", ["study", "counts", "tickets", "trials", "running", "front", "front_history"])
+@pytest.mark.parametrize(
+    "method", ["study", "counts", "tickets", "trials", "tickets_and_trials", "running", "front", "front_history"]
+)
 def test_an_unknown_study_is_told_with_what_is_close(store: Store, method: str) -> None:
     store.create_study("fashion-small", {}, None, "0", {})
     with pytest.raises(StudyError) as told:
@@ -137,6 +139,22 @@ def test_an_unfinished_trial_runs_again_under_its_own_number(store: Store, parts
     store.start_trial("s", 0, again, parts.policy(0.5), "d", 0)
     assert store.record_result("s", 0, parts.result(), {}, True)
     assert store.counts("s") == {"complete": 1}
+
+
+def test_tickets_and_trials_are_of_one_moment(store: Store, url: str, parts: Any) -> None:
+    parts.fill(store)
+
+    def begin(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "FROM prunesearch_tickets" in statement:
+            with Store.open(url, write=True) as other:
+                ticket = other.take_ticket("s", 10, "other")
+                assert ticket is not None and other.bind_ticket(ticket, ticket.number)
+                other.start_trial("s", ticket.number, ticket, parts.policy(), "d", 0)
+
+    event.listen(store._engine, "after_cursor_execute", begin)
+    tickets, trials = store.tickets_and_trials("s")
+    assert [t.number for t in trials] == [t.trial for t in tickets] == [0, 1]
+    assert [t.number for t in store.trials("s")] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("call", ["trial", "record", "lose"])
