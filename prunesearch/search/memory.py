@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Literal
 
 import optuna
-from optuna.exceptions import ExperimentalWarning
+from optuna.exceptions import ExperimentalWarning, UpdateFinishedTrialError
 from optuna.samplers import BaseSampler, RandomSampler
 from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.study import StudyDirection
@@ -97,6 +97,8 @@ class Memory:
     def tell(self, number: int, values: Sequence[float | None], violations: Mapping[str, float], sampler: BaseSampler) -> bool:
         """Say what a trial measured. False, and the trial is FAIL, where a value is missing or not finite.
 
+        A trial that has ended already, such as one whose heartbeat was missed, stays as it is.
+
         Args:
             number: the trial.
             values: its objectives in their order.
@@ -107,7 +109,7 @@ class Memory:
         if len(usable) < len(self.objectives) or not all(isfinite(v) for v in violations.values()):
             self.fail(number)
             return False
-        with told():
+        with told(), suppress(UpdateFinishedTrialError):
             if violations:
                 self._study.sampler = RandomSampler(seed=0)  # building a Trial would let any other one draw
                 trial = Trial(self._study, self._key(number))
@@ -118,13 +120,13 @@ class Memory:
         return True
 
     def fail(self, number: int) -> None:
-        """End a trial without values; samplers ignore it."""
-        with told():
+        """End a trial without values; samplers ignore it. One that has ended already stays as it is."""
+        with told(), suppress(UpdateFinishedTrialError):
             self._study.tell(number, state=TrialState.FAIL, skip_if_finished=True)
 
     def note_duplicate(self, number: int, of: int, ticket: int) -> None:
-        """Note that a trial's policy is that of trial `of`, before it is told the same values."""
-        with told():
+        """Note that a trial's policy is that of trial `of`, before it is told the same values; not where it has ended."""
+        with told(), suppress(UpdateFinishedTrialError):
             self._storage.set_trial_user_attr(self._key(number), DUPLICATE, {"of": of, "ticket": ticket})
 
     def duplicates(self, ticket: int) -> int:

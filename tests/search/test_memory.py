@@ -78,6 +78,17 @@ def test_told_results_and_constraints(storage: RDBStorage) -> None:
     assert found.failed() == (1, 2, 3)
 
 
+def test_a_trial_that_somebody_has_ended_stays_ended(storage: RDBStorage) -> None:
+    found, other = memory(storage), memory(storage)
+    number = found.ask(SPACE, RandomSampler(seed=0)).number
+    other.fail(number)
+    found.note_duplicate(number, of=0, ticket=5)
+    assert found.tell(number, [0.9, 100], {"params": -5.0}, RandomSampler(seed=0))
+    (told,) = trials(storage)
+    assert (told.state, told.values, told.constraints) == (TrialState.FAIL, None, {})
+    assert found.duplicates(5) == 0
+
+
 def test_duplicates_are_counted_by_ticket(storage: RDBStorage) -> None:
     found = memory(storage)
     for ticket in (5, 5, 6):
