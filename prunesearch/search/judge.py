@@ -33,7 +33,7 @@ class Verdict:
 
 
 def judge(result: Result, objectives: tuple[str, ...], constraints: Mapping[str, Constraint], dense: Measures) -> Verdict:
-    """Judge a result by the study's objectives and constraints."""
+    """Judge a result by the study's objectives and constraints; one that was judged already comes out the same."""
     if result.measures is None or result.state == "failed":
         return Verdict(result, {}, False, None, {})
     wrong = unusable(result.measures, dict.fromkeys((*objectives, *constraints)))
@@ -41,10 +41,11 @@ def judge(result: Result, objectives: tuple[str, ...], constraints: Mapping[str,
         return Verdict(replace(result, state="failed", reason=result.reason or wrong), {}, False, None, {})
     violations = {name: _violation(c, result.measures, dense) for name, c in constraints.items()}
     values = tuple(float(getattr(result.measures, name)) for name in objectives)
-    guard = {GUARD: 1.0} if result.state == "infeasible" else {}
     broken = [str(c) for name, c in constraints.items() if violations[name] > 0]
+    reason = f"not {' and not '.join(broken)}"
+    guard = {GUARD: 1.0} if result.state == "infeasible" and result.reason != reason else {}  # a guard has a reason of its own
     if broken and result.state == "complete":
-        result = replace(result, state="infeasible", reason=f"not {' and not '.join(broken)}")
+        result = replace(result, state="infeasible", reason=reason)
     return Verdict(result, violations, result.state == "complete", values, {**violations, **guard})
 
 

@@ -80,19 +80,6 @@ def test_a_search_runs_as_many_trials_as_it_shall(bench: Bench, sampler: str, wo
     assert len(bench.told(events.TrialStarted)) == len(bench.told(events.TrialFinished)) == 12
 
 
-def test_what_optuna_was_told_is_what_is_stored(bench: Bench) -> None:
-    bench.search(spec(trials=12, constraints={"accuracy": ">= dense - 0.05", "params": "<= dense * 0.9"}))
-    records = {r.number: r for r in bench.store.trials("s")}
-    for trial in optuna_trials(bench):
-        record = records[trial.number]
-        assert record.measures is not None
-        assert trial.state == TrialState.COMPLETE
-        assert trial.values == [record.measures.accuracy, record.measures.params, record.measures.latency_ms]
-        assert {k: v for k, v in trial.constraints.items() if k != "guard"} == dict(record.violations)
-        assert record.feasible == all(v <= 0 for v in trial.constraints.values())
-        assert record.digest == record.policy.digest
-
-
 def test_the_front_in_the_store_is_that_of_all_trials(bench: Bench) -> None:
     outcome = bench.search(spec(trials=20, constraints={"accuracy": ">= dense - 0.2"}))
     rows = [row_of(r) for r in bench.store.trials("s", *ENDED) if r.measures is not None]
@@ -184,28 +171,6 @@ def test_figures_that_are_not_finite_never_reach_the_sampler(bench: Bench, bad: 
     bench.search(spec(trials=5), engine=Wrapped(spoil))
     assert bench.store.trial("s", 2).state == "failed"
     assert {t.number: t.state for t in optuna_trials(bench)}[2] == TrialState.FAIL
-
-
-def test_equal_shapes_are_told_one_latency(bench: Bench) -> None:
-    def noisy(job: Job, result: Result) -> Result:
-        m = result.measures
-        if job.policy is None or m is None or m.latency_ratio is None or result.latency_shared:
-            return result
-        shaken = m.latency_ratio * (1 + 0.004 * (job.number % 5 - 2))
-        return replace(result, measures=replace(m, latency_ratio=shaken, latency_ratio_iqr=0.01, latency_ms=9.9))
-
-    engine = Wrapped(noisy)
-    bench.search(spec(trials=20, space=WORDS), engine=engine)
-    records = bench.store.trials("s")
-    latencies = {
-        r.signature: {x.measures.latency_ms for x in records if x.measures and x.signature == r.signature} for r in records
-    }
-    assert all(len(found) == 1 for found in latencies.values())
-    dense = bench.store.study("s").dense
-    assert dense is not None
-    assert latencies[dense.signature] == {dense.measures.latency_ms}  # pruned weights are as fast as the dense network
-    last = engine.jobs[-1]
-    assert set(last.known_latency) >= {r.signature for r in records[:-1]}
 
 
 def test_folders_of_networks_that_left_the_front_are_removed(bench: Bench, tmp_path: Path) -> None:

@@ -50,6 +50,15 @@ def test_a_guard_keeps_its_reason_and_is_told() -> None:
     assert GUARD not in verdict.violations
 
 
+@pytest.mark.parametrize("accuracy", [0.94, 0.9])
+@pytest.mark.parametrize("reason", [None, "nothing was removed"])
+def test_a_result_that_was_judged_already_is_told_the_same(accuracy: float, reason: str | None) -> None:
+    measured = result(accuracy, 6000, state="infeasible" if reason else "complete", reason=reason)
+    verdict = judge(measured, OBJECTIVES, BOUNDS, dense().measures)
+    assert judge(verdict.result, OBJECTIVES, BOUNDS, dense().measures) == verdict
+    assert (GUARD in verdict.told) == (reason is not None)
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf, None])
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_a_figure_that_is_missing_or_not_finite_makes_it_failed(name: str, bad: Any) -> None:
