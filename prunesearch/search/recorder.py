@@ -96,11 +96,9 @@ class Recorder:
         Raises:
             StoreError: the database stayed away; the result is in a file.
         """
-        settled, self.latencies = self._planner.settle(result, self.latencies)
-        verdict = self._judged(settled)
         with self._study.watch.timing("store"):
-            written = self._send(self.letter(number, policy, verdict))
-            if not written:
+            verdict = self._write(number, policy, result)
+            if verdict is None:
                 self._study.emit(events.Warned(f"trial {number} had a result already; the second one is dropped"))
                 return
             self._study.outbox.patiently(lambda: self.tell(number, ticket, verdict))
@@ -111,13 +109,32 @@ class Recorder:
         self._emit(number, policy, verdict)
         self.refresh(number)
 
+    def _write(self, number: int, policy: Policy, result: Result) -> Verdict | None:
+        """Settle, judge and write a result, anew where another driver was quicker; None where the trial has one already."""
+        while True:
+            settled, latencies = self._planner.settle(result, self.latencies)
+            verdict = self._judged(settled)
+            if self._send(self.letter(number, policy, verdict)):
+                self.latencies = latencies
+                return verdict
+            if not self._study.outbox.patiently(self._catch_up):
+                return None
+
+    def _catch_up(self) -> bool:
+        """Take note of what other drivers have added; whether they have."""
+        store, name = self._study.store, self._study.name
+        news = store.ended(name) != self.done
+        if news:
+            self.load(store.trials(name, *ENDED))
+        return news
+
     def _judged(self, result: Result) -> Verdict:
         spec = self._study.spec
         return judge(result, spec.objectives, spec.constraints, self._study.dense.measures)
 
     def _send(self, letter: Letter) -> bool:
         written: list[bool] = []
-        self._study.outbox.send(letter, lambda letter: written.append(deliver(self._study.store, letter)))
+        self._study.outbox.send(letter, lambda letter: written.append(deliver(self._study.store, letter, of=self.done)))
         return written[-1]
 
     def letter(self, number: int, policy: Policy, verdict: Verdict) -> Letter:
@@ -168,8 +185,7 @@ class Recorder:
         """Record the front of all results, if it has changed; looked at again where another driver was quicker."""
         store, name = self._study.store, self._study.name
         while True:
-            if store.ended(name) != self.done:
-                self.load(store.trials(name, *ENDED))
+            self._catch_up()
             change = self._growing.change()
             if change is None:
                 return None
@@ -178,6 +194,6 @@ class Recorder:
                 return change
 
 
-def deliver(store: Store, letter: Letter) -> bool:
-    """Write a result into the store; False where the trial has one already."""
-    return store.record_result(letter.study, letter.number, letter.result, letter.violations, letter.feasible)
+def deliver(store: Store, letter: Letter, *, of: int | None = None) -> bool:
+    """Write a result into the store; False where it was not: see `Store.record_result`."""
+    return store.record_result(letter.study, letter.number, letter.result, letter.violations, letter.feasible, of=of)

@@ -152,17 +152,37 @@ class Store:
         with writing(self._engine) as connection:
             trials.start(connection, studies.id_of(connection, study, lock=True), number, ticket, policy, digest, seed)
 
-    def record_result(self, study: str, number: int, result: Result, violations: Mapping[str, float], feasible: bool) -> bool:
+    def record_result(
+        self,
+        study: str,
+        number: int,
+        result: Result,
+        violations: Mapping[str, float],
+        feasible: bool,
+        *,
+        of: int | None = None,
+    ) -> bool:
         """Write a trial's result, epochs and layers, and use up its ticket, in one transaction.
 
+        Args:
+            study: the study.
+            number: the trial.
+            result: what came out.
+            violations: per constrained measure how far it is beyond its bound.
+            feasible: whether it is complete and satisfies all constraints.
+            of: how many trials with a result its latency was settled by; None: it is written whatever others have added.
+
         Returns:
-            False, and nothing is written, where the trial has a result already or was given up as lost.
+            False, and nothing is written, where the trial has a result already or was given up as lost, or where another
+            driver has added a result since.
 
         Raises:
             TrialError: it was never started.
         """
         with writing(self._engine) as connection:
             found = studies.id_of(connection, study, lock=True)
+            if of is not None and studies.ended(connection, found) != of:
+                return False
             written = trials.finish(connection, found, number, result, violations, feasible)
             studies.change(connection, found)
             return written

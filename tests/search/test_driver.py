@@ -330,13 +330,13 @@ def test_a_front_is_never_told_without_what_another_driver_has_added(bench: Benc
 def test_a_dead_database_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     real, calls = Store.record_result, Counter[str]()
 
-    def away(self: Store, *given: Any) -> bool:
+    def away(self: Store, *given: Any, **named: Any) -> bool:
         calls["record"] += 1
         if calls["record"] in (3, 4):  # twice away: patience is enough
             raise StoreError("store: gone")
         if calls["record"] > 6:
             raise StoreError("store: gone for good")
-        return real(self, *given)
+        return real(self, *given, **named)
 
     monkeypatch.setattr(Store, "record_result", away)
     with pytest.raises(StoreError, match="gone for good") as caught:

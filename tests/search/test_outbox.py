@@ -111,10 +111,10 @@ def test_neither_database_nor_disk(tmp_path: Path) -> None:
 def interrupted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A search that the database leaves alone with the result of trial 3: the file that it is kept in."""
 
-    def away(self: Store, study: str, number: int, *given: Any) -> bool:
+    def away(self: Store, study: str, number: int, *given: Any, **named: Any) -> bool:
         if number == 3:
             raise StoreError("store: gone")
-        return real(self, study, number, *given)
+        return real(self, study, number, *given, **named)
 
     real = Store.record_result
     monkeypatch.setattr(Store, "record_result", away)

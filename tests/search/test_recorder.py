@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
 from optuna.trial import TrialState
@@ -12,7 +15,7 @@ from prunesearch.results import Job, Result
 from prunesearch.search import events
 from prunesearch.search.judge import GUARD
 from prunesearch.search.memory import Memory
-from prunesearch.store import TrialRecord
+from prunesearch.store import Store, TrialRecord
 from tests.search.conftest import Bench
 from tests.search.parts import spec
 from tests.search.test_driver import WORDS, Wrapped, optuna_trials
@@ -88,3 +91,38 @@ def test_equal_shapes_are_told_one_latency(bench: Bench) -> None:
     assert latencies[dense.signature] == {dense.measures.latency_ms}  # pruned weights are as fast as the dense network
     last = engine.jobs[-1]
     assert set(last.known_latency) >= {r.signature for r in records[:-1]}
+
+
+@pytest.mark.parametrize(("shape", "ours", "theirs"), [("one", 0.5, 0.53), ("shape {}", 0.5, 0.505)])
+def test_drivers_that_measure_at_the_same_time_tell_one_latency(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shape: str, ours: float, theirs: float
+) -> None:
+    def measuring(ratio: float) -> Wrapped:
+        def change(job: Job, result: Result) -> Result:
+            if job.policy is None or result.measures is None:
+                return result
+            found = replace(result.measures, latency_ratio=ratio, latency_ratio_iqr=0.0)
+            return replace(result, signature=shape.format(job.number), measures=found)
+
+        return Wrapped(change)
+
+    def drive() -> None:
+        with Store.open(bench.store.url, write=True) as store:
+            Bench(store, tmp_path).search(spec(trials=6), engine=measuring(theirs))
+
+    real, others = Store.record_result, [threading.Thread(target=drive)]
+
+    def late(self: Store, *given: Any, **named: Any) -> bool:
+        while others:
+            other = others.pop()
+            other.start()
+            other.join()
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(Store, "record_result", late)
+    bench.search(spec(trials=6), engine=measuring(ours))
+    records, dense = bench.store.trials("s"), bench.store.study("s").dense
+    assert dense is not None
+    assert dense.measures.latency_ms is not None
+    assert [r.measures.latency_ratio for r in records if r.measures] == [ours, *[theirs] * 5]
+    assert [r.measures.latency_ms for r in records if r.measures] == [theirs * dense.measures.latency_ms] * 6

@@ -113,6 +113,15 @@ def test_what_is_recorded_first_stays(store: Store, parts: Any) -> None:
         store.start_trial("s", 0, None, parts.policy(), "d", 0)
 
 
+def test_a_result_that_was_settled_by_fewer_trials_than_there_are_is_not_written(store: Store, parts: Any) -> None:
+    parts.fill(store)
+    known = store.ended("s")
+    store.start_trial("s", 7, store.take_ticket("s", 10, "me"), parts.policy(), "d", 0)
+    parts.run(store, "s", parts.result(0.95, 20))
+    assert not store.record_result("s", 7, parts.result(), {}, True, of=known) and store.trial("s", 7).state == "running"
+    assert store.record_result("s", 7, parts.result(), {}, True, of=known + 1) and store.ended("s") == known + 2
+
+
 def test_a_result_is_written_whole_or_not_at_all(store: Store, parts: Any) -> None:
     parts.fill(store, figures=())
     ticket = store.take_ticket("s", 10, "me")
