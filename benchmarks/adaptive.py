@@ -2,10 +2,10 @@
 
     python -m benchmarks adaptive --data-dir DIR [--minutes 2 5 10] [--seeds 0 1 2 3 4]
 
-Both search the same space with TPE, two trials at a time, for validation accuracy and parameters. A search runs for the
-longest time asked for; what it had found after the shorter ones is read from when its trials ended. Time counts from the
-start of the process, imports and the dense reference included. Two figures of what is on the front of validation accuracy
-and parameters, both computed from *test* accuracies:
+Both search the same space with TPE, two trials at a time, for validation accuracy and parameters; prunesearch begins with
+known good policies, the script with random ones. A search runs for the longest time asked for; what it had found after the
+shorter ones is read from when its trials ended. Time counts from the start of the process, imports and the dense reference
+included. Two figures of what is on the front of validation accuracy and parameters, both computed from *test* accuracies:
 
 hypervolume    of prunesearch's own kind: the share of the dense network's box that is dominated
 zoomed         the same for what matters: at most 5 points below dense, on a logarithmic axis from dense to 1 %
@@ -39,6 +39,7 @@ from prunesearch.report.pareto import write_figure
 from prunesearch.schedules.markdown import table
 
 NAME = "adaptive"
+MINUTES = (2, 5, 10)
 POINTS, SMALLEST = 0.05, 0.01
 """The box of `zoomed`: accuracy from dense - POINTS, parameters down to this share of dense."""
 _ENDLESS = 100_000
@@ -52,7 +53,7 @@ Found = Sequence[dict[str, Any]]
 def main() -> None:
     """Measure and publish."""
     made = parser(__doc__)
-    made.add_argument("--minutes", type=float, nargs="+", default=[2, 5, 10])
+    made.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
     made.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     args = made.parse_args()
     wanted = asked(NAME, args, ["lenet300"])
@@ -155,14 +156,22 @@ def _table(runs: Sequence[Run], minutes: Sequence[float], dense: dict[str, Any])
     rows = []
     for after in minutes:
         for contestant in SEARCHERS:
-            mine = [r for r in runs if r["contestant"] == contestant]
-            if mine:
-                found = [volumes(r["rows"], 60 * after, dense) for r in mine]
-                trials = mean(sum(row["finished"] <= 60 * after for row in r["rows"]) for r in mine)
-                rows.append(
-                    [f"{after:g}", contestant, f"{trials:.0f}", _spread([f[0] for f in found]), _spread([f[1] for f in found])]
-                )
+            trials, found = standing(runs, contestant, after, dense)
+            if found:
+                spreads = [_spread(values) for values in zip(*found, strict=True)]
+                rows.append([f"{after:g}", contestant, f"{trials:.0f}", *spreads])
     return table(["minutes", "", "trials", "hypervolume", "zoomed"], rows)
+
+
+def standing(
+    runs: Sequence[Run], contestant: str, minutes: float, dense: dict[str, Any]
+) -> tuple[float, list[tuple[float, float]]]:
+    """How many trials had ended after so many minutes, the mean over the searches, and the `volumes` of each search."""
+    mine = [r["rows"] for r in runs if r["contestant"] == contestant]
+    if not mine:
+        return 0.0, []
+    trials = mean(sum(row["finished"] <= 60 * minutes for row in rows) for rows in mine)
+    return trials, [volumes(rows, 60 * minutes, dense) for rows in mine]
 
 
 def _spread(values: Sequence[float]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import adaptive, breakdown
+from benchmarks import adaptive, breakdown, brief
 from benchmarks.breakdown import PARTS, Watched, divided
 from benchmarks.scenarios import SCENARIOS, listed
 from benchmarks.searching import How, search, study_of
@@ -90,3 +90,15 @@ def test_volumes_are_those_of_what_had_ended_and_was_chosen_by_validation() -> N
     assert whole == pytest.approx((1.1 - 0.1) / 1.1)
     assert zoomed == pytest.approx(0.5)
     assert adaptive.volumes(rows, 30.0, dense)[1] == pytest.approx(0.5 + 0.5 * 0.5)
+
+
+def test_searches_of_equal_length_are_told_by_what_had_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    dense = {"test_accuracy": 0.95, "params": 1000}
+    row = {"accuracy": 0.9, "test_accuracy": 0.95, "params": 100, "finished": 100.0}
+    late = {**row, "params": 10, "finished": 400.0}
+    run: dict[str, Any] = {"scenario": "lenet300", "minutes": 10, "seed": 0}
+    ours = {**run, "contestant": "prunesearch", "rows": [row, late], "dense": dense}
+    assert brief._equal_time([ours]) == ""
+    told = brief._equal_time([ours, {**run, "contestant": "expert", "rows": [late]}])
+    assert "had run 1, 1 and 2 trials, the script 0, 0 and 1." in told
+    assert "was 0.50, 0.50 and 1.00 against 0.00, 0.00 and 1.00; means over 1 seeds" in told
