@@ -286,3 +286,8 @@ class Outcome:
     job: Job
     result: Result | None
     lost: str | None = None
+
+    @property
+    def final(self) -> Result:
+        """The result; where there is none, a failed one that says what became of the worker."""
+        return self.result or Result("failed", None, reason=self.lost or "its worker died", outside=True)

@@ -151,7 +151,7 @@ class _Trial:
             device=self._where,
             timings=self.clock.timings(),
             epochs_trained=sum(not row.shared for row in self.rows),
-            outside=isinstance(problem, EnvironmentFailure) or _no_memory(problem),
+            outside=isinstance(problem, EnvironmentFailure) or _no_memory(problem) or _no_device(problem),
         )
 
     def _waited(self) -> float:
@@ -324,6 +324,11 @@ def _reason(problem: Exception) -> str:
 
 def _no_memory(problem: Exception) -> bool:
     return isinstance(problem, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(problem)
+
+
+def _no_device(problem: Exception) -> bool:
+    """Whether a GPU failed; one that trips over the data, such as a label that is no class, has not."""
+    return isinstance(problem, torch.AcceleratorError) and "device-side assert" not in str(problem)
 
 
 def _nothing() -> None:

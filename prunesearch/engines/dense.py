@@ -5,8 +5,6 @@ from __future__ import annotations
 from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.results import DenseReference, LatencySpec, Result
 
-_ELSEWHERE = ("CUDA", "died", "killed")
-
 
 def reference_of(result: Result, latency: LatencySpec) -> DenseReference:
     """The reference that a dense network's result is.
@@ -17,10 +15,12 @@ def reference_of(result: Result, latency: LatencySpec) -> DenseReference:
 
     Raises:
         TaskError: it could not be trained.
-        EnvironmentFailure: memory, disk or workers gave out.
+        EnvironmentFailure: memory, disk or the device gave out.
     """
     if result.measures is None or result.state == "failed":
         reason = result.reason or "no reason was given"
-        kind = EnvironmentFailure if result.outside or any(word in reason for word in _ELSEWHERE) else TaskError
-        raise kind(f"the dense network could not be trained: {reason}", "'prunesearch check' tries the task in a few seconds")
+        wrong = f"the dense network could not be trained: {reason}"
+        if result.outside:
+            raise EnvironmentFailure(wrong, "where memory is short, fewer workers or a smaller batch_size need less")
+        raise TaskError(wrong, "'prunesearch check' tries the task in a few seconds")
     return DenseReference(result.measures, result.signature, latency, result.epochs, result.layers, result.report)

@@ -11,8 +11,8 @@ from time import perf_counter
 
 from prunesearch.engines.base import LOSSES, Engine
 from prunesearch.engines.dense import reference_of
-from prunesearch.errors import EnvironmentFailure, TaskError
-from prunesearch.results import DENSE, DenseReference, Job, Result
+from prunesearch.errors import TaskError
+from prunesearch.results import DENSE, DenseReference, Job, Outcome, Result
 from prunesearch.search import events
 from prunesearch.search.events import Listener
 from prunesearch.search.judge import unusable
@@ -59,18 +59,24 @@ def dense_reference(
 
 
 def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahead: Sequence[Job]) -> Result:
-    lost, waiting = "", tuple(ahead)
-    for _ in range(LOSSES):
-        for job in (dense_job(epochs, spec.seed, spec.latency), *waiting):
-            engine.submit(job)
-        outcome, waiting = None, ()
-        while outcome is None or outcome.job.number != DENSE:
-            with flag.interruptible():
-                outcome = engine.next(timeout=1.0)
-        if outcome.result is not None:
-            return outcome.result
-        lost = outcome.lost or "its worker died"
-    raise EnvironmentFailure(f"the dense network could not be trained: {lost}", "give it more memory, or fewer workers")
+    """The dense network's result; a job whose worker dies is run again, as often as any other."""
+    job = dense_job(epochs, spec.seed, spec.latency)
+    outcome = _tried(engine, flag, (job, *ahead))
+    for _ in range(LOSSES - 1):
+        if outcome.result is None:
+            outcome = _tried(engine, flag, (job,))
+    return outcome.final
+
+
+def _tried(engine: Engine, flag: StopFlag, jobs: Sequence[Job]) -> Outcome:
+    """What becomes of the dense network, the first of the jobs."""
+    for job in jobs:
+        engine.submit(job)
+    while True:
+        with flag.interruptible():
+            outcome = engine.next(timeout=1.0)
+        if outcome is not None and outcome.job.number == DENSE:
+            return outcome
 
 
 def _reference(result: Result, spec: StudySpec) -> DenseReference:

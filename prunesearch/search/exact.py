@@ -77,17 +77,16 @@ class _Again:
 
     def take(self, outcome: Outcome) -> Iterable[Job]:
         """Take note of an outcome; what has to be run once more."""
-        number, result = outcome.job.number, outcome.result
-        if result is None:
+        number = outcome.job.number
+        if outcome.result is None:
             self.losses[number] += 1
             if self.losses[number] < LOSSES:
                 return (outcome.job,)
-            result = Result("failed", None, reason=outcome.lost or "its worker died")
         del self.open[number]
         if number == DENSE:
-            self._reference(result)
+            self._reference(outcome.final)
         else:
-            self.waiting.append((number, result))
+            self.waiting.append((number, outcome.final))
         while self.dense is not None and self.waiting:
             self._record(*self.waiting.pop(0))
         return ()

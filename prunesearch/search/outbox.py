@@ -129,8 +129,11 @@ class Outbox:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / f"{letter.study}-{letter.number}.json"
         draft = path.with_suffix(f".{os.getpid()}.part")
-        draft.write_text(letter.to_json(), encoding="utf-8")
-        draft.replace(path)
+        try:
+            draft.write_text(letter.to_json(), encoding="utf-8")
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
         return path
 
     def kept(self, study: str) -> Iterator[tuple[Path, Letter]]:

@@ -64,7 +64,7 @@ class Performer:
         self._tickets = {t.number: t for t in found.tickets.values()}
         self._trials = {n: Held(found.tickets[n].number, r.policy, started=True) for n, r in found.redo.items()}
         self._results: dict[int, Result] = {}
-        self._lost: dict[int, str] = {}
+        self._lost: dict[int, Result] = {}
 
     def perform(self, action: d.Action) -> d.Event | None:
         """Do one thing; the event that it led to, if any.
@@ -92,7 +92,7 @@ class Performer:
             case d.Record(number):
                 self._record(number, self._results.pop(number))
             case d.GiveUp(number):
-                self._record(number, Result("failed", None, reason=self._lost[number]))
+                self._record(number, self._lost[number])
             case d.Release(ticket, number):
                 self._release(ticket, number)
             case d.Return(ticket):
@@ -106,8 +106,8 @@ class Performer:
         if number not in self._trials:
             return None
         if outcome.result is None:
-            self._lost[number] = outcome.lost or "its worker died"
-            self._study.emit(events.Warned(f"trial {number}: {self._lost[number]}"))
+            self._lost[number] = outcome.final
+            self._study.emit(events.Warned(f"trial {number}: {outcome.final.reason}"))
             return d.Lost(number)
         self._results[number] = outcome.result
         return d.Finished(number)

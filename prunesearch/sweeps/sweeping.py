@@ -124,7 +124,7 @@ class _Run:
                 continue
             if outcome.result is None and self._again(outcome):
                 continue
-            self._take(outcome.job, outcome.result or Result("failed", None, reason=outcome.lost or "its worker died"))
+            self._take(outcome.job, outcome.final)
 
     @property
     def done(self) -> int:

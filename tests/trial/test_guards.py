@@ -41,6 +41,8 @@ RAISED = {
     "no memory on the GPU": (torch.OutOfMemoryError("CUDA out of memory. Tried to"), "out of memory: CUDA out of memory."),
     "no memory on the CPU": (MemoryError(), "out of memory: MemoryError"),
     "no memory in torch": (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "out of memory: DefaultCPU"),
+    "no device": (torch.AcceleratorError("CUDA error: unspecified launch failure"), "AcceleratorError: CUDA error"),
+    "a label that is no class": (torch.AcceleratorError("CUDA error: device-side assert triggered"), "AcceleratorError: CUDA"),
 }
 
 
@@ -60,7 +62,7 @@ def test_what_a_network_raises_is_recorded_with_what_was_done_so_far(name: str) 
     assert result.state == "failed" and result.measures is None
     assert (result.reason or "").startswith(told) and "\n" not in (result.reason or "")
     assert "Traceback" in (result.trace or "")
-    assert result.outside == ("memory" in name)
+    assert result.outside == name.startswith("no ")
     assert [row.epoch for row in result.epochs] == [0]
 
 
