@@ -70,7 +70,7 @@ def _seconds(found: Sequence[Run], ours: Sequence[Run]) -> str:
     took, compared = f"{number(round(median(float(r['seconds']) for r in found)))} s", ratios(found, ours)
     if not compared or found == ours:
         return took
-    once = ", one run" if len(compared) == 1 < len(ours) else ""
+    once = ", one run" if len(compared) == 1 else ""
     return f"{took} ({times(median(compared))}{once})"
 
 

@@ -16,6 +16,7 @@ from prunesearch.animate.frames import INK, SOFT, WEIGHTS, Box, axes, say
 from prunesearch.errors import UsageError
 from prunesearch.recordings import Recording
 from prunesearch.recordings.reading import Layer, Tensors
+from prunesearch.recordings.sampling import sides
 
 LAYERS, ACROSS, DOWN = 3, 32, 6
 """Layers, filters of a layer and input channels of a filter that are drawn at most."""
@@ -155,11 +156,10 @@ class Filters:
 def _living(tensors: Tensors, layer: Layer, shape: Sequence[int]) -> NDArray[np.bool_]:
     """Which filters keep any weight at all, in channels that are not drawn too."""
     along = 1 if layer.transposed else 0
-    if layer.weight in tensors.sides:
-        return tensors.sides[layer.weight][along]
     kept = tensors.kept.get(layer.weight)
-    others = tuple(axis for axis in range(len(shape)) if axis != along)
-    return np.ones(shape[along], np.bool_) if kept is None else np.asarray(kept.any(axis=others))
+    if kept is None:
+        return np.ones(shape[along], np.bool_)
+    return (tensors.sides.get(layer.weight) or sides(kept))[along]
 
 
 def _remembered(values: NDArray[np.float32], left: NDArray[np.bool_]) -> NDArray[np.float32]:
