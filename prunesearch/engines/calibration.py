@@ -32,11 +32,8 @@ def best_count(measured: Mapping[int, float]) -> int:
     Returns:
         The fewest than which no larger number gives `GAIN` times the throughput; 1 where nothing was measured.
     """
-    best = 1
-    for count in sorted(measured):
-        if measured[count] > GAIN * measured.get(best, 0.0):
-            best = count
-    return best
+    good = (n for n in measured if all(measured[more] <= GAIN * measured[n] for more in measured if more > n))
+    return min(good, default=1)
 
 
 def calibrate(fleet: Fleet, device: str, counts: Sequence[int] = COUNTS, seconds: float = SECONDS) -> dict[int, float]:
