@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -22,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from prunesearch.tasks.types import Source
+from prunesearch.training.augment import pad, unpadded
 from prunesearch.training.files import Tensors, checksum, opened, write_whole
 
 SMALLEST = 1 << 20
@@ -65,7 +67,9 @@ class ArrayCache:
             made = make()
             return _written(path, made, stamp()) or made
 
-    def held(self, name: str, sources: Mapping[str, Source]) -> dict[str, Source]:
+    def held(
+        self, name: str, sources: Mapping[str, Source], margins: Mapping[str, int] = MappingProxyType({})
+    ) -> dict[str, Source]:
         """The same splits, their large arrays as all processes of the host map them.
 
         Content decides: what lies in the file is compared with what is given, all bytes, and replaced where it differs.
@@ -73,21 +77,23 @@ class ArrayCache:
         Args:
             name: the task's.
             sources: splits by name; only pairs of tensors on the CPU are touched.
+            margins: split -> pixels of zeros that lie around its images, for crops; the images themselves are views.
         """
         if self.folder is None:
             return dict(sources)
-        return {part: self._shared(f"{name} {part}", source) for part, source in sources.items()}
+        return {part: self._shared(f"{name} {part}", source, margins.get(part, 0)) for part, source in sources.items()}
 
-    def _shared(self, name: str, source: Source) -> Source:
+    def _shared(self, name: str, source: Source, p: int) -> Source:
         if not isinstance(source, tuple) or not _worthy(*source):
             return source
-        given = _apart(_images_inside_out(source[0]), source[1].contiguous())
+        p = p if source[0].dim() == 4 else 0
+        given = _apart(pad(_images_inside_out(source[0]), p), source[1].contiguous())
         path = self._path(name)
         with _alone(path):
             found = _read(path, _CONTENT)
             if found is None or not _same(found, given):
                 found = _written(path, given, _CONTENT)
-        return source if found is None else (_images_as_given(found["x"], source[0]), found["y"])
+        return source if found is None else (_images_as_given(unpadded(found["x"], p), source[0]), found["y"])
 
     def _path(self, name: str) -> Path:
         assert self.folder is not None

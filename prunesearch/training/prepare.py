@@ -19,6 +19,7 @@ from prunesearch.tasks.cache import ArrayCache
 from prunesearch.tasks.digest import task_digest
 from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Loss
+from prunesearch.training.augment import margin
 from prunesearch.training.data import Handling, Resident, examples
 from prunesearch.training.losses import make_loss
 from prunesearch.training.optimizers import is_of_torch, make_optimizer
@@ -89,7 +90,8 @@ def prepare(
     channels_last = _wants_channels_last(task, plain)
     how = Handling(task.batch_size, device, channels_last, task.normalize, task.augment)
     kept = ArrayCache(Path(cache) if cache and device.type == "cpu" else None)
-    sources = kept.held(f"{ref} seed {seed}", raw_splits(task, seed, kept))
+    margins = {} if callable(task.augment) else {"train": margin(task.augment)}
+    sources = kept.held(f"{ref} seed {seed}", raw_splits(task, seed, kept), margins)
     # so that nothing else holds on to what the task was made with
     task = replace(task, train=sources["train"], val=sources["val"], test=sources.get("test"))
     splits = make_splits(sources, how)

@@ -18,7 +18,7 @@ import torch
 from prunesearch.policy import Policy
 from prunesearch.schedules.base import Order
 
-NUMERIC_CODE = 4
+NUMERIC_CODE = 5
 """Counted up with every change of ours that changes the bits of a training run."""
 
 _SELECTION = (

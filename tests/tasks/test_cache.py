@@ -22,6 +22,7 @@ from prunesearch.results import Job
 from prunesearch.tasks import load_task
 from prunesearch.tasks.cache import ArrayCache, stamp_of
 from prunesearch.tasks.digest import fingerprint
+from prunesearch.training.augment import margin
 from prunesearch.training.data import Handling, Resident
 from prunesearch.training.splits import raw_splits
 from prunesearch.trial import TrialRunner
@@ -144,6 +145,30 @@ def test_held_splits_are_equal_and_batches_are_taken_from_the_map_itself(tmp_pat
     plain = Resident(raw[0], raw[1], Handling(32, torch.device("cpu")))
     for one, other in zip(split.shuffled(0, 0), plain.shuffled(0, 0), strict=True):
         assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+
+
+@pytest.mark.parametrize("kinds", [("crop", "flip"), ("shift",), ("flip",)])
+def test_crops_are_taken_from_the_map_itself_with_its_zeros_around(tmp_path: Path, kinds: tuple[str, ...]) -> None:
+    how, p = Handling(32, torch.device("cpu"), channels_last=True, augment=kinds), margin(kinds)
+    for _ in range(2):
+        x, y = ArrayCache(tmp_path).held("mine", {"train": (IMAGES, LABELS)}, {"train": p})["train"]  # type: ignore[misc]
+        assert fingerprint((x, y)) == fingerprint((IMAGES, LABELS))
+    split, plain = Resident(x, y, how), Resident(IMAGES, LABELS, how)
+    assert split._padded.shape == (1200, 24 + 2 * p, 24 + 2 * p, 3)
+    assert split._padded.untyped_storage().data_ptr() == x.untyped_storage().data_ptr()
+    assert split._x.data_ptr() == x.data_ptr()
+    for one, other in zip(split.shuffled(0, 0), plain.shuffled(0, 0), strict=True):
+        assert torch.equal(one[0], other[0]) and torch.equal(one[1], other[1])
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(split.ordered(), plain.ordered(), strict=True))
+
+
+def test_crops_take_zeros_and_never_what_else_lies_around_a_view() -> None:
+    """Images cut by the user from larger ones lie in memory as padded ones do."""
+    around = torch.randint(1, 256, (50, 16, 16, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    inner = around[:, 4:-4, 4:-4].permute(0, 3, 1, 2)
+    how = Handling(10, torch.device("cpu"), augment=("crop",))
+    view, copy = Resident(inner, LABELS[:50], how), Resident(inner.clone(), LABELS[:50], how)
+    assert all(torch.equal(one[0], other[0]) for one, other in zip(view.shuffled(0, 0), copy.shuffled(0, 0), strict=True))
 
 
 def test_held_splits_follow_their_content(tmp_path: Path) -> None:
