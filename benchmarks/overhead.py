@@ -3,7 +3,8 @@
     python -m benchmarks overhead --data-dir DIR [--trials 60]
 
 First the share of the workers' time that went neither into training nor into evaluation, in an adaptive search on real
-data with latency as third objective: start-up, waiting, the driver, and slots that stand empty at the end. Then the driver
+data with latency as third objective: start-up, waiting, the driver, and slots that stand empty at the end. What latency
+costs, measuring it and the other worker's making way, stands beside it. Then the driver
 alone: seconds per proposal and per result written, with few and with many parameters, against trials that take no time
 (engine `fake`).
 """
@@ -46,7 +47,11 @@ DRIVERS: dict[str, dict[str, Any]] = {
 """Studies of few and of many parameters; how many there are is read from the search itself."""
 
 
-_PARTS = {"of it within trials": ("select", "cut", "other"), "of it waiting": ("wait",), "beside it: latency": ("latency",)}
+_PARTS = {
+    "of it within trials": ("select", "cut", "other"),
+    "of it waiting for epochs": ("wait",),
+    "beside it: latency": ("latency",),
+}
 """Columns: what a search noted of its trials."""
 
 

@@ -228,7 +228,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds of one trial by what they were spent on; `other` is the rest."""
+    """Seconds of one trial by what they were spent on.
+
+    `latency`: measuring it, and making way for others who measure; `wait`: for epochs that another trains; `other`: the rest.
+    """
 
     train: float = 0.0
     validate: float = 0.0

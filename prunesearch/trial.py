@@ -115,7 +115,7 @@ class _Trial:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.clock = Clock(self._waited)
+        self.clock = Clock({"latency": self._made_way, "wait": self._waited})
         job = self.job
         self.course = Course(self.setting, job.policy, self.epochs, job.seed, self.clock, job.ahead, job.exact)
 
@@ -154,10 +154,13 @@ class _Trial:
             outside=isinstance(problem, EnvironmentFailure) or _no_memory(problem) or _no_device(problem),
         )
 
+    def _made_way(self) -> float:
+        """Seconds that this process has left the device to others' latency measurements, or waited to have it alone."""
+        return self.lane.waited if self.lane else 0.0
+
     def _waited(self) -> float:
-        """Seconds that this process has waited for others: for their latency measurements, and for stages that they train."""
-        snapshots = self.setting.snapshots
-        return (self.lane.waited if self.lane else 0.0) + (snapshots.waited if snapshots else 0.0)
+        """Seconds that this process has waited for epochs that others train."""
+        return self.setting.snapshots.waited if self.setting.snapshots else 0.0
 
     @property
     def task(self) -> Task:

@@ -83,8 +83,9 @@ class Stopwatch:
     def overhead(self, slots: int) -> float | None:
         """Share of the time that `slots` jobs at a time had, spent neither in training nor in evaluation.
 
-        Evaluation is the validation and the latency measurement. The rest is start-up, waiting for others, proposals, the
-        store, and slots that stand empty, as they do while the last trials end.
+        Evaluation is the validation and the latency measurement, for which the other slots make way. The rest is start-up,
+        waiting for epochs that others train, proposals, the store, and slots that stand empty, as they do while the last
+        trials end.
         """
         useful = sum(self.spent.get(f"trial_{name}", 0.0) for name in ("train", "validate", "latency"))
         had = self.seconds * slots

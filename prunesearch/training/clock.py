@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 from prunesearch.results import Timings
+
+Waits = Mapping[str, Callable[[], float]]
 
 
 class Clock:
     """Adds up wall time by purpose; purposes must not be nested. Starts when it is made.
 
     Args:
-        waited: seconds waited for other processes so far; they are counted under `wait`, wherever they were spent.
+        waits: purpose -> seconds waited for other processes so far; they count under that purpose, wherever they were spent.
     """
 
-    def __init__(self, waited: Callable[[], float] = lambda: 0.0) -> None:
-        self._waited = waited
-        self._began, self._waited_before = time.perf_counter(), waited()
+    def __init__(self, waits: Waits = MappingProxyType({})) -> None:
+        self._waits = waits
+        self._began, self._before = time.perf_counter(), self._waited()
         self._spent: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -34,9 +37,18 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Wall time since the start, without what was waited."""
-        return time.perf_counter() - self._began - (self._waited() - self._waited_before)
+        return time.perf_counter() - self._began - sum(self._since().values())
 
     def timings(self) -> Timings:
         """All purposes; `other` is what is left of the wall time, so that they add up to it."""
-        left = max(0.0, self.seconds - sum(self._spent.values()))
-        return Timings(**self._spent, wait=self._waited() - self._waited_before, other=left)
+        spent = dict(self._spent)
+        left = max(0.0, self.seconds - sum(spent.values()))
+        for purpose, waited in self._since().items():
+            spent[purpose] = spent.get(purpose, 0.0) + waited
+        return Timings(**spent, other=left)
+
+    def _waited(self) -> dict[str, float]:
+        return {purpose: seconds() for purpose, seconds in self._waits.items()}
+
+    def _since(self) -> dict[str, float]:
+        return {purpose: waited - self._before[purpose] for purpose, waited in self._waited().items()}
