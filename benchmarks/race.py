@@ -220,27 +220,28 @@ def _epochs(runs: Mapping[str, list[Run]]) -> str:
     """What sharing saved, and the bound."""
     lines = []
     for contestant in _OURS:
-        found = sorted(runs.get(contestant, []), key=_over)
+        found = sorted(runs.get(contestant, []), key=over_ideal)
         if not found:
             continue
         run, many = found[len(found) // 2], "one run" if len(found) == 1 else f"median of {len(found)} runs, and their span"
+        over = middle([over_ideal(r) for r in found])
         lines.append(
             f"{contestant}: {run['trained']} of {run['asked']} epochs trained at {run['epoch_seconds']:.3f} s; two workers that "
-            f"do nothing else need {_ideal(run):.1f} s, it took {middle([_over(r) for r in found])} times as long ({many})."
+            f"do nothing else need {ideal_seconds(run):.1f} s, it took {over} times as long ({many})."
         )
         if "again" in run:
             lines.append(f"Then {run['again']} networks were trained again in exact numerics, the dense one among them.")
     return "\n".join(lines)
 
 
-def _ideal(run: Run) -> float:
+def ideal_seconds(run: Run) -> float:
     """Seconds that two workers need who do nothing but train a run's epochs."""
     return float(run["trained"] * run["epoch_seconds"] / 2)
 
 
-def _over(run: Run) -> float:
+def over_ideal(run: Run) -> float:
     """How many times as long it took; without what is measured again in exact numerics."""
-    return float(run["before"] if "before" in run else run["seconds"]) / _ideal(run)
+    return float(run["before"] if "before" in run else run["seconds"]) / ideal_seconds(run)
 
 
 def _equal(runs: Mapping[str, list[Run]]) -> str:

@@ -2,7 +2,7 @@
 
     python -m benchmarks results_page
 
-It also renews the README's table of times, from `benchmarks.brief`.
+It also renews the README's table of times, from `benchmarks.brief`, and RESULTS.md's of goals, from `benchmarks.goals`.
 
 A row of the page is a module of this package that offers `section() -> str`, Markdown from its JSON and empty while there is
 none, `summary() -> list[Summary]`, and, where it has any, `pictures() -> None`, which draws them anew; it is listed in
@@ -18,12 +18,13 @@ from pathlib import Path
 from types import ModuleType
 
 from benchmarks.brief import speed
+from benchmarks.goals import goals
 from benchmarks.scenarios import ROOT
 from prunesearch.schedules.markdown import table, with_block
 
 MODULES = ("like_for_like", "budgets", "cnn84", "strategies", "small", "grid", "field")
 """Modules of `benchmarks.proof`, in the order of the page."""
-PAGE, README = ROOT / "docs" / "results.md", ROOT / "README.md"
+PAGE, README, RESULTS = ROOT / "docs" / "results.md", ROOT / "README.md", ROOT / "benchmarks" / "RESULTS.md"
 HEAD = ("system", "network and cut", "published", "ours, like for like", "ours, searched", "command")
 
 
@@ -84,7 +85,8 @@ def main() -> None:
     """Renew both pages and all pictures."""
     modules = [importlib.import_module(f"benchmarks.proof.{name}") for name in MODULES]
     build(modules)
-    README.write_text(with_block(README.read_text(encoding="utf-8"), "speed", speed()), encoding="utf-8")
+    for path, name, body in ((README, "speed", speed()), (RESULTS, "goals", goals())):
+        path.write_text(with_block(path.read_text(encoding="utf-8"), name, body), encoding="utf-8")
     for module in modules:
         getattr(module, "pictures", _none)()
 
