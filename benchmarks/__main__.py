@@ -21,6 +21,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "growth": ("benchmarks.growth", "8 to 216 trials: seconds per trial, epochs shared, memory, store"),
         "adaptive": ("benchmarks.adaptive", "searches of equal length: hypervolume against an expert's"),
         "costs": ("benchmarks.costs", "what masks and selection cost a training step"),
+        "gpu": ("benchmarks.gpu", "steps, workers, latencies and a search on a GPU; says so where there is none"),
         "networks": ("benchmarks.networks", "foreign networks: cut, compared, counted"),
         "proof_cnn84": ("benchmarks.proof.cnn84", "a published CNN of 6,130 parameters, searched"),
         "proof_field": ("benchmarks.proof.field", "LeNets at the field's published sizes, searched, with controls"),

@@ -69,30 +69,33 @@ class Record:
         self._made.append(run)
         return run
 
-    def publish(self, body: str) -> str:
+    def publish(self, body: str, of: Sequence[Run] | None = None) -> str:
         """Put a block into the page, with the machine and the dates of the runs above it; the block as it stands there.
 
         Args:
             body: Markdown.
+            of: the runs that it tells of; default: those of this machine.
         """
+        runs = self.runs if of is None else of
         page = self.folder / PAGE
         text = page.read_text(encoding="utf-8") if page.exists() else _HEAD
         if f"<!-- generated: {self.name} -->" not in text:
             text += f"\n## {self.name}\n\n<!-- generated: {self.name} -->\n\n<!-- end of generated -->\n"
-        block = f"{self._told()}\n\n{body}"
+        block = f"{_told(runs)}\n\n{body}" if runs else body
         page.write_text(with_block(text, self.name, block), encoding="utf-8")
         return block
-
-    def _told(self) -> str:
-        runs = self.runs
-        dates = sorted(run["date"] for run in runs)
-        when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
-        loads = f"load at their ends, their own included, {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
-        return f"*{when}, {loads}. {in_words(machine())}.*"
 
     @property
     def _path(self) -> Path:
         return self.folder / "results" / f"{self.name}.json"
+
+
+def _told(runs: Sequence[Run]) -> str:
+    """When, beside what, and on what."""
+    dates = sorted(run["date"] for run in runs)
+    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    loads = f"load at their ends, their own included, {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
+    return f"*{when}, {loads}. {in_words(runs[-1]['machine'])}.*"
 
 
 def _has(run: Run, values: Mapping[str, Any]) -> bool:

@@ -44,6 +44,8 @@ class How:
         watch_memory: look at the memory of all processes twice a second.
         objectives: of the study.
         numerics: exact or fast.
+        device: cpu, cuda:0, ...
+        workers_per_gpu: where `workers` is 0; 0: as many as a short measurement finds best.
         data_dir: torchvision root.
     """
 
@@ -55,6 +57,8 @@ class How:
     watch_memory: bool = False
     objectives: tuple[str, ...] = ("accuracy", "params")
     numerics: str = "exact"
+    device: str = "cpu"
+    workers_per_gpu: int = 1
     data_dir: str | None = None
 
 
@@ -132,7 +136,7 @@ def study_of(scenario: Scenario, policies: Sequence[dict[str, Any]], how: How) -
         "epochs": scenario.epochs,
         "trials": how.trials or len(policies),
         "seed": how.seed,
-        "device": "cpu",
+        "device": how.device,
         "numerics": how.numerics,
         "objectives": list(how.objectives),
         "space": scenario.space(),
@@ -157,7 +161,8 @@ def search(scenario: Scenario, policies: Sequence[dict[str, Any]], how: How) -> 
 
 def _command(folder: Path, how: How) -> list[str]:
     command = [sys.executable, "-m", "prunesearch", "search", str(folder / "study.yaml"), "--store", _url(folder)]
-    command += ["--workers", str(how.workers), "--engine", "process", "--quiet", "--format", "json"]
+    command += ["--workers", str(how.workers or "auto"), "--workers-per-gpu", str(how.workers_per_gpu or "auto")]
+    command += ["--engine", "process", "--quiet", "--format", "json"]
     command += [] if how.shared else ["--stage-budget", "0"]
     return command + (["--data-dir", how.data_dir] if how.data_dir else [])
 
