@@ -32,6 +32,7 @@ from prunesearch.policy import Policy
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.pruning.session import PruningSession
 from prunesearch.schedules.markdown import table, with_block
+from prunesearch.training.loop import nothing
 
 BATCH, STEPS, EPOCHS, EPOCH_STEPS = 128, 20, 10, 469
 LIMITS = {"masks": 0.05, "selection": 0.02}
@@ -87,7 +88,7 @@ class Training:
 
     def steps(self, count: int) -> float:
         """Seconds of so many training steps."""
-        after_step: Callable[[], None] = self.session.after_step if self.session else _nothing
+        after_step: Callable[[], None] = self.session.after_step if self.session else nothing
         began = thread_time()
         for _ in range(count):
             self.optimizer.zero_grad(set_to_none=True)
@@ -95,10 +96,6 @@ class Training:
             self.optimizer.step()
             after_step()
         return thread_time() - began
-
-
-def _nothing() -> None:
-    """After a step of a network without masks."""
 
 
 def mask_costs(rounds: int, groups: Groups) -> dict[str, float]:

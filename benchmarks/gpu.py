@@ -38,13 +38,13 @@ from prunesearch.results import LatencySpec
 from prunesearch.schedules.markdown import table
 from prunesearch.training.graphs import CudaCapture
 from prunesearch.training.loop import Loop, train_epoch
-from prunesearch.training.numerics import Numerics, has_bfloat16
+from prunesearch.training.numerics import Numerics, has_bfloat16, one_thread
 from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared, device_name, find_device, prepare
 
 NAME = "gpu"
 NOTHING = "Not measured on a GPU yet."
-STEPS, ROUNDS = 100, 5
+STEPS, ROUNDS = 300, 5
 COUNTS = (1, 2, 4, 8)
 SIZES = (1, 256)
 PARTS = ("steps", "workers", "latency", "search")
@@ -86,7 +86,8 @@ def measured(part: str, scenario: Scenario, device: torch.device, wanted: Asked)
     prepared = prepare(task, scenario.task, seed=0, device=device)
     if part == "steps":
         return {"ms": steps(prepared, 2 if wanted.quick else STEPS, 1 if wanted.quick else ROUNDS)}
-    return {"ratios": latencies(prepared, scenario, rounds=3 if wanted.quick else 15)}
+    with one_thread(device):
+        return {"ratios": latencies(prepared, scenario, rounds=3 if wanted.quick else 15)}
 
 
 def steps(prepared: Prepared, count: int, rounds: int) -> dict[str, float]:
@@ -110,7 +111,7 @@ def _words(fast: bool, graphed: bool) -> str:
 
 
 def _stepper(prepared: Prepared, fast: bool, graphed: bool, count: int) -> Callable[[], None]:
-    """Trains the first `count` steps of an epoch; reading the loss at its end waits for all of them."""
+    """Trains `count` steps; reading the loss at the end of an epoch waits for all of them."""
     model, numerics = prepared.fresh(0), Numerics(prepared.device, fast=fast)
     loop = Loop(
         model,
@@ -118,21 +119,19 @@ def _stepper(prepared: Prepared, fast: bool, graphed: bool, count: int) -> Calla
         prepared.loss,
         prepared.splits.train,
         seed=0,
-        after_step=_nothing,
-        between=_nothing,
         forward=numerics.forward,
         capture=CudaCapture(prepared.device) if graphed else None,
     )
 
     def run() -> None:
         with numerics.training():
-            train_epoch(loop, 0, [1.0] * min(count, prepared.splits.train.steps))
+            left = count
+            while left:  # whole epochs, as a search trains them, and the rest of one
+                steps = min(left, prepared.splits.train.steps)
+                train_epoch(loop, left, [1.0] * steps)
+                left -= steps
 
     return run
-
-
-def _nothing() -> None:
-    """No masks are kept, and nobody measures latency."""
 
 
 def latencies(prepared: Prepared, scenario: Scenario, rounds: int) -> dict[str, list[float]]:

@@ -81,8 +81,6 @@ def _stepper(prepared: Prepared, *, fast: bool) -> Callable[[int], None]:
         prepared.loss,
         prepared.splits.train,
         seed=0,
-        after_step=_nothing,
-        between=_nothing,
         forward=Numerics(CPU, fast=fast).forward,
     )
 
@@ -90,10 +88,6 @@ def _stepper(prepared: Prepared, *, fast: bool) -> Callable[[int], None]:
         train_epoch(loop, epoch, [1.0] * min(STEPS, prepared.splits.train.steps))
 
     return run
-
-
-def _nothing() -> None:
-    """No masks are kept, and nobody measures latency."""
 
 
 def _timed(run: Callable[[int], None], epoch: int) -> float:

@@ -45,17 +45,14 @@ class Annotated:
 def annotate(storage: RDBStorage, store: Store, study: StudyRecord, front: Front) -> Annotated:
     """Attach measure names, notes and the Pareto figure to a study of Optuna's tables, in place of earlier ones.
 
-    <<<<<<< HEAD
-        Trials that have left the front lose their notes, but for what a person has written there.
-    =======
-        Optuna has a study once its dense network is measured; until then there is nothing to attach to.
-    >>>>>>> fix-f5
+    Trials that have left the front lose their notes, but for what a person has written there. Optuna has a study once its
+    dense network is measured; until then there is nothing to attach to.
 
-        Args:
-            storage: Optuna's storage over the same database.
-            store: ours, for reading.
-            study: the study.
-            front: its front.
+    Args:
+        storage: Optuna's storage over the same database.
+        store: ours, for reading.
+        study: the study.
+        front: its front.
     """
     import optuna
     from optuna_dashboard import save_plotly_graph_object

@@ -39,6 +39,8 @@ NUMERICS: Mapping[str, str] = {
 
 OBJECTIVES = ("accuracy", "params", "params_dense", "macs", "bytes", "latency_ms", "sparsity")
 """Measures that can be objectives or constraints."""
+NOT_KEPT = "the network is not kept"
+"""How the note of a trial begins whose network could not be written."""
 
 
 @dataclass(frozen=True)

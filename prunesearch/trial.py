@@ -23,17 +23,19 @@ from prunesearch.measure.params import shape_signature
 from prunesearch.pruning.dead import remove_dead
 from prunesearch.pruning.session import Finished
 from prunesearch.pruning.structure import WeightGroup
-from prunesearch.results import EpochRow, Job, LayerRow, Measures, Result, TaskInfo
+from prunesearch.results import NOT_KEPT, EpochRow, Job, LayerRow, Measures, Result, TaskInfo
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.clock import Clock
 from prunesearch.training.course import Course, Setting, TrialFailure
 from prunesearch.training.forks import sample_of, with_sharing
 from prunesearch.training.keep import keep_network
-from prunesearch.training.numerics import one_thread, require_fast
+from prunesearch.training.loop import nothing
+from prunesearch.training.numerics import answers, one_thread, require_fast
 from prunesearch.training.pace import pace
 from prunesearch.training.prepare import Prepared, find_device, prepare
 from prunesearch.training.recorder import Recorder
 from prunesearch.training.snapshots import SnapshotStore
+from prunesearch.training.stage_key import criterion_code
 
 if TYPE_CHECKING:
     from prunesearch.engines.base import EngineSpec
@@ -54,14 +56,17 @@ class TrialRunner:
         TaskError: the task does not load or its parts do not fit together.
         EnvironmentFailure: data or device is missing.
         UsageError: a plug-in does not load.
+
+    Attributes:
+        broken: the device answers nobody in this process any more; another process may find it well.
     """
 
     def __init__(self, spec: EngineSpec, *, lane: Lane | None = None, task: Task | None = None) -> None:
         device = find_device(spec.device)
         if spec.numerics == "fast":
             require_fast(device)
-        for plugin in spec.plugins:
-            load_plugin(plugin)
+        for name in (n for plugin in spec.plugins for n in load_plugin(plugin)):
+            criterion_code(name)  # read now: its file may be edited while the search runs
         made = _loaded(spec) if task is None else task
         with one_thread(device):
             self._prepared = prepare(made, spec.task, seed=spec.seed, device=device, epochs=spec.epochs, cache=spec.arrays)
@@ -69,9 +74,10 @@ class TrialRunner:
         if snapshots:
             self._prepared = with_sharing(self._prepared, spec.task if task is None else "", spec.seed, snapshots.folder)
         sample = sample_of(self._prepared) if snapshots and self._prepared.info.shares else ""
-        between, fast = lane.checkpoint if lane else _nothing, spec.numerics == "fast"
-        self._setting = Setting(self._prepared, between, snapshots, spec.plugins, fast, sample, spec.graphs)
+        between, fast = lane.checkpoint if lane else nothing, spec.numerics == "fast"
+        self._setting = Setting(self._prepared, between, snapshots, fast, sample, spec.graphs)
         self._lane = lane
+        self.broken = False
 
     @classmethod
     def from_task(cls, task: Task, spec: EngineSpec, *, lane: Lane | None = None) -> TrialRunner:
@@ -85,7 +91,7 @@ class TrialRunner:
     def pace(self, seconds: float) -> float:
         """Training batches per second, measured for so many seconds after some to warm up; the network is thrown away."""
         with one_thread(self._prepared.device):
-            return pace(self._prepared, seconds)
+            return pace(self._setting, seconds)
 
     def run(self, job: Job) -> Result:
         """Run one job; what goes wrong in it is the result: `failed` or `infeasible`, with the reason.
@@ -98,9 +104,10 @@ class TrialRunner:
             with one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
                 return trial.run()
         except Exception as problem:  # noqa: BLE001 - a user's network may raise anything, and the search goes on
-            if self._prepared.device.type == "cuda":
-                torch.cuda.empty_cache()
-            return trial.failed(problem)
+            result = trial.failed(problem)
+        del trial  # with its tensors, so that their memory can be given back
+        self.broken = self.broken or not answers(self._prepared.device)
+        return result
 
 
 @dataclass
@@ -195,8 +202,7 @@ class _Trial:
         sizes = sizes_of(model, self.prepared.example, self._masked, self.prepared.info.params)
         with self.clock.on("latency"):
             latency, shared = self._latency(model, signature)
-        if self.job.keep_to is not None:
-            keep_network(model, self.job.keep_to)
+        kept_in = self._kept(model)
         reason = self._judged(accuracy, finished)
         measures = Measures(
             accuracy=accuracy, test_accuracy=test_accuracy, seconds=self.clock.seconds, **asdict(sizes), **latency
@@ -212,11 +218,23 @@ class _Trial:
             device=self._where,
             timings=self.clock.timings(),
             latency_shared=shared,
-            kept_in=self.job.keep_to,
+            kept_in=kept_in,
             epochs_trained=sum(not row.shared for row in self.rows),
             report=report,
             losses=self._losses(model) if self.job.losses else {},
         )
+
+    def _kept(self, model: nn.Module) -> str | None:
+        """Where the network lies. A folder that cannot be written costs the network, and none of what was measured."""
+        if self.job.keep_to is None:
+            return None
+        try:
+            keep_network(model, self.job.keep_to)
+        except EnvironmentFailure as problem:
+            self.notes.append(f"{NOT_KEPT}: {problem}")
+            log.warning("%s: %s", NOT_KEPT, problem)
+            return None
+        return self.job.keep_to
 
     def _without_dead(self, accuracy: float, finished: Finished | None) -> float:
         """Remove the units that pruning of single weights has left dead, where the metric stays; the metric then.
@@ -266,7 +284,7 @@ class _Trial:
         if self.task.metric != "accuracy" or not classes or self.task.evaluate is not None:
             return self.course.measured(test), {}
         with self.clock.on("validate"):
-            found, targets = predictions(model, test.ordered())
+            found, targets = predictions(model, self.course.ordered(test))
             right = int((found == targets).sum()) / max(1, len(targets))
             return right, classification_report(found, targets, classes)
 
@@ -276,7 +294,7 @@ class _Trial:
             return {}
         splits = {"validation": self.prepared.splits.val, "test": self.prepared.splits.test if self.job.test else None}
         with self.clock.on("validate"):
-            return {n: mean_loss(model, s.ordered(), self.prepared.loss) for n, s in splits.items() if s is not None}
+            return {n: mean_loss(model, self.course.ordered(s), self.prepared.loss) for n, s in splits.items() if s is not None}
 
     def _latency(self, model: nn.Module, signature: str) -> tuple[dict[str, Any], bool]:
         """Latency measures, and whether they are those of another network of equal shapes."""
@@ -332,7 +350,3 @@ def _no_memory(problem: Exception) -> bool:
 def _no_device(problem: Exception) -> bool:
     """Whether a GPU failed; one that trips over the data, such as a label that is no class, has not."""
     return isinstance(problem, torch.AcceleratorError) and "device-side assert" not in str(problem)
-
-
-def _nothing() -> None:
-    """After a step of a network that is not pruned; between batches of a process that is alone."""

@@ -52,6 +52,11 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
             yield f"{path.relative_to(ROOT)}:{node.lineno} {node.name}", len(kept)
 
 
+def test_no_merge_was_left_half_done() -> None:
+    mark = re.compile(r"^\s*(?:<{7}|>{7}) ", re.MULTILINE)
+    assert not [str(p.relative_to(ROOT)) for p in files() if mark.search(p.read_text(encoding="utf-8"))]
+
+
 def test_no_file_over_400_lines() -> None:
     long = {str(p.relative_to(ROOT)): n for p in files() if p.suffix == ".py" and (n := p.read_text().count("\n")) > 400}
     assert not long

@@ -18,6 +18,7 @@ from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
 from prunesearch.export.bundle import ARCHITECTURE, WEIGHTS, refuse_existing, write_bundle
 from prunesearch.results import DENSE, Job, Result
+from prunesearch.search.folders import belongs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,8 +42,9 @@ def export(
 ) -> str:
     """Write one policy of the front with its network to a folder: policy, weights, architecture, card.
 
-    The weights are those that the search kept; without them the trial is run again, and has to give the recorded figures. Of
-    a study in fast numerics the weights and figures are those of training in exact, which is done now where it was not yet.
+    The weights are those that the search kept; without them, or where another study has used their folder since, the trial is
+    run again, and has to give the recorded figures. Of a study in fast numerics the weights and figures are those of training
+    in exact, which is done now where it was not yet.
 
     Returns:
         The folder, by default `STUDY-trial-N` in the current one. It must not exist.
@@ -150,12 +152,16 @@ def _network(
 ) -> Iterator[tuple[str, TrialRecord]]:
     """A folder with the trial's network, the kept one or, beside `to`, that of running it again; and the trial's figures."""
     kept = Path(trial.kept_in) if trial.kept_in else None
-    if kept and (kept / WEIGHTS).exists() and (kept / ARCHITECTURE).exists():
+    if kept and _kept(kept, study):
         yield str(kept), trial
         return
     with beside(to) as draft:
         again = run_again(study, trial, *how, keep_to=str(draft))
         yield str(draft), trial if trial.measures else _with(trial, again)
+
+
+def _kept(folder: Path, study: StudyRecord) -> bool:
+    return all((folder / name).exists() for name in (WEIGHTS, ARCHITECTURE)) and belongs(folder.parent, study.created_at)
 
 
 def run_again(

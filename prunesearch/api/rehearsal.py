@@ -64,7 +64,7 @@ def rehearse(spec: EngineSpec) -> Rehearsal:
 def _rehearsed(task: Task, prepared: Prepared, seed: int) -> Rehearsal:
     model, steps = prepared.fresh(seed), prepared.splits.train.steps
     own = task.train_epoch
-    loop = Loop(model, make_optimizer(task, model), prepared.loss, prepared.splits.train, seed, _nothing, _nothing, own)
+    loop = Loop(model, make_optimizer(task, model), prepared.loss, prepared.splits.train, seed, own=own)
     batches = min(BATCHES, steps)
     _timed(prepared, lambda: train_epoch(loop, 0, [1.0]))
     seconds = _timed(prepared, lambda: _trained(task, loop, batches))
@@ -104,7 +104,3 @@ def _peak_mb(prepared: Prepared) -> float:
         return torch.cuda.max_memory_allocated(prepared.device) / 1e6
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
-
-
-def _nothing() -> None:
-    """There are no masks to keep and nobody to wait for."""

@@ -18,7 +18,7 @@ from prunesearch.engines import EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
 from prunesearch.fitting import chosen_groups
 from prunesearch.policy import Policy
-from prunesearch.results import DENSE, DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
+from prunesearch.results import DENSE, NOT_KEPT, DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
 
 if TYPE_CHECKING:
     from prunesearch.engines import Engine
@@ -185,7 +185,8 @@ def usable(engine: Engine, job: Job) -> Result:
 
     Raises:
         InfeasibleError: the trial failed, or left no usable network.
-        EnvironmentFailure: memory, disk, a device or a package was missing, or its worker died.
+        EnvironmentFailure: memory, disk, a device or a package was missing, its worker died, or its network was to be kept
+            and could not be.
     """
     engine.submit(job)
     outcome = engine.next()
@@ -194,6 +195,8 @@ def usable(engine: Engine, job: Job) -> Result:
     result = outcome.result
     if result.state != "complete" or result.measures is None:
         raise _failure(result)
+    if job.keep_to and result.kept_in is None:
+        raise EnvironmentFailure(next((note for note in result.notes if note.startswith(NOT_KEPT)), NOT_KEPT))
     return result
 
 

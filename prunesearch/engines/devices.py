@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from prunesearch.errors import EnvironmentFailure
@@ -43,6 +45,15 @@ def lane_name(device: str) -> str:
     import torch
 
     return f"cuda-{torch.cuda.get_device_properties(device).uuid}"
+
+
+def drain_of(device: str) -> Callable[[], None] | None:
+    """What waits until `device` has done all that this process gave it; None for the CPU, which does it at once."""
+    if device == "cpu":
+        return None
+    import torch
+
+    return partial(torch.cuda.synchronize, device)
 
 
 def places(devices: tuple[str, ...], workers: int, per_gpu: int, cores: int) -> tuple[str, ...]:

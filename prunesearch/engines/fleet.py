@@ -10,7 +10,8 @@ from typing import Any
 
 from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.handle import Worker, WorkerDied
-from prunesearch.errors import EnvironmentFailure
+from prunesearch.errors import EnvironmentFailure, TaskError
+from prunesearch.results import Job, TaskInfo
 
 MOST_DEATHS = 3
 """Workers in a row that may die without having finished a job; then there is no point in starting another."""
@@ -37,6 +38,7 @@ class Fleet:
         self._closed = False
         self._deaths: list[str] = []
         self._told: set[str] = set()
+        self._digests: dict[int, str] = {}
 
     @property
     def closed(self) -> bool:
@@ -50,20 +52,25 @@ class Fleet:
             WorkerDied: it died over this request.
             EnvironmentFailure: workers die as soon as they are started, `MOST_DEATHS` in a row.
             FleetClosed: `close` was called.
+            TaskError: a worker that takes another's place has loaded another task.
             Exception: what the worker could not do.
         """
         with self._turns[index]:
             while True:
                 worker = self._living(index, device)
+                greets = isinstance(request, Job) and not worker.known
                 try:
-                    answer = worker.ask(request)
+                    answer = worker.ask("describe" if greets else request)
                 except WorkerDied as death:
                     self._mourn(index, worker, str(death))
-                    if death.begun:
+                    if death.begun and not greets:
                         raise
-                else:
-                    if worker.finished:
-                        self._deaths.clear()
+                    continue
+                if isinstance(answer, TaskInfo):
+                    worker.known = self._same(index, answer.digest)
+                if worker.finished:
+                    self._deaths.clear()
+                if not greets:
                     return answer
 
     def ask_again(self, index: int, device: str, request: Any) -> Any:
@@ -77,6 +84,15 @@ class Fleet:
                 return self.ask(index, device, request)
             except WorkerDied:
                 continue  # told and counted already
+
+    def resize(self, workers: int) -> None:
+        """How many workers there will be, for those that are started from now on; those that are there end."""
+        with self._lock:
+            self._spec = replace(self._spec, workers=workers)
+            idle = list(self._workers.values())
+            self._workers.clear()
+        for worker in idle:
+            worker.bury()
 
     def close(self) -> None:
         """End all workers at once."""
@@ -104,6 +120,28 @@ class Fleet:
                 )
             self._workers[index] = Worker(index, replace(self._spec, device=device), self._log)
             return self._workers[index]
+
+    def _same(self, index: int, digest: str) -> bool:
+        """Take note of the task that a worker has loaded: true.
+
+        Raises:
+            TaskError: it was another one before, though it was the same everywhere.
+        """
+        with self._lock:
+            others = set(self._digests.values())
+            mine = self._digests.setdefault(index, digest)
+        if mine != digest and len(others) == 1:
+            raise TaskError(
+                "the task is not what it was when the search began: its file, its data or its recipe has changed",
+                "what has ended is kept; put the task back, or search under another name (--as NEW)",
+            )
+        if others - {digest}:
+            self._log(
+                logging.WARNING,
+                "the task is another one in every process, so that trials can hardly be compared: something in it is drawn "
+                "without a seed, or holds what differs from process to process",
+            )
+        return True
 
     def _mourn(self, index: int, worker: Worker, reason: str) -> None:
         if self._closed:

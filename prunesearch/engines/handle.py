@@ -54,11 +54,13 @@ class Worker:
 
     Attributes:
         finished: jobs that it has finished.
+        known: whether it has told what task it has loaded; its user's to set.
     """
 
     def __init__(self, index: int, spec: EngineSpec, log: Log) -> None:
         self.index = index
         self.finished = 0
+        self.known = False
         self._log = log
         self._tail = b""
         self._begun = False

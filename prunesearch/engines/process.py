@@ -6,11 +6,11 @@ driver is busy. A worker that dies gives its job back as lost and is replaced.
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import Self
@@ -21,6 +21,8 @@ from prunesearch.engines.devices import places, usable_cores
 from prunesearch.engines.fleet import Fleet
 from prunesearch.engines.handle import WorkerDied
 from prunesearch.results import Job, Outcome, TaskInfo
+
+_logger = logging.getLogger("prunesearch.engines")
 
 
 class ProcessEngine:
@@ -125,14 +127,21 @@ class ProcessEngine:
     def _dealt(self, devices: tuple[str, ...]) -> tuple[str, ...]:
         """The device of every worker, after a measurement of how many a GPU is best shared by, where that is asked for."""
         spec, per_gpu = self._spec, self._spec.workers_per_gpu
-        if not spec.workers and not per_gpu and devices != ("cpu",):
-            per_gpu = best_count(calibrate(self._trying, devices[0]))
-        return places(devices, spec.workers, per_gpu or 1, usable_cores())
+        if spec.workers or per_gpu or devices == ("cpu",):
+            return places(devices, spec.workers, per_gpu or 1, usable_cores())
+        dealt = places(devices, 0, best_count(calibrate(self._trying, devices[0])), usable_cores())
+        self._fleet.resize(len(dealt))
+        return dealt
 
     def _serve(self, index: int, device: str) -> None:
         """The thread of any other worker. It takes no job before the task is loaded: the first worker might be idle."""
-        with suppress(Exception):  # told when a job asks
+        try:
             self._fleet.ask_again(index, device, "describe")
+        except Exception as error:  # noqa: BLE001 - where the task loads nowhere the first worker tells
+            if self._info.exception() is None and not self._fleet.closed:
+                reason = (str(error) or type(error).__name__).strip().splitlines()[-1]
+                _logger.warning("worker %d takes no trials, for the task does not load in it: %s", index, reason)
+            return
         self._work(index, device)
 
     def _work(self, index: int, device: str) -> None:

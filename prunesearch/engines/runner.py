@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from prunesearch.engines.base import EngineSpec
-from prunesearch.engines.devices import lane_name, loader_cores, places, usable_cores, visible_devices
+from prunesearch.engines.devices import drain_of, lane_name, loader_cores, places, usable_cores, visible_devices
 
 if TYPE_CHECKING:
     from prunesearch.tasks import Task
@@ -32,5 +32,6 @@ def make_runner(spec: EngineSpec, task: Task | None = None) -> TrialRunner:
     workers = len(
         places(("cpu",) if device == "cpu" else visible_devices("cuda"), spec.workers, spec.workers_per_gpu or 1, cores)
     )
-    spec, lane = replace(spec, device=device, loader_workers=loader_cores(workers, cores)), Lane(lane_name(device))
+    spec = replace(spec, device=device, loader_workers=loader_cores(workers, cores))
+    lane = Lane(lane_name(device), drain=drain_of(device))
     return TrialRunner(spec, lane=lane) if task is None else TrialRunner.from_task(task, spec, lane=lane)

@@ -10,6 +10,7 @@ import logging
 import os
 import queue
 import signal
+import sys
 import threading
 import traceback
 from multiprocessing.connection import Connection
@@ -50,6 +51,10 @@ def main(fd: int) -> None:
         except Exception:  # noqa: BLE001 - whatever it is, the parent has to hear of it
             # As text: the class may live in a file of the user's that the parent cannot import.
             channel.send("raise", RuntimeError(f"in a worker:\n{traceback.format_exc()}"))
+        if desk.broken:
+            sys.stderr.write("\nerror: the GPU does not answer this process any more\n")
+            sys.stderr.flush()
+            os._exit(1)  # between two jobs: another process takes its place and finds the GPU well, or not
 
 
 class _Desk:
@@ -72,6 +77,11 @@ class _Desk:
             case ("pace", seconds):
                 return self._runner.pace(seconds)
         return self._runner.run(request)
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing more can be asked of the device in this process."""
+        return self._runner is not None and self._runner.broken
 
 
 class _Channel:

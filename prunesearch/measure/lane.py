@@ -18,7 +18,7 @@ import stat
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -31,7 +31,7 @@ _logger = logging.getLogger("prunesearch.measure")
 PATIENCE = 10.0
 """Seconds that a measurer waits for those who train; batches are shorter, and whoever takes longer may be stopped."""
 _MEASURING = 12  # times as long may a measurement take, and those who train wait for it
-_AFTERWARDS = 0.1  # seconds to wait from then on: nobody is waited for in vain twice
+_LEAST = 0.1  # seconds that are waited however often it was in vain
 _POLL = 0.01  # seconds between tries; 100 wake-ups a second disturb a measurement by less than 0.1 %
 _SHARED = _fcntl.LOCK_SH if _fcntl is not None else 0
 _EXCLUSIVE = _fcntl.LOCK_EX if _fcntl is not None else 0
@@ -45,18 +45,23 @@ class Lane:
     Args:
         device: what is shared: `cpu`, or a name that is unique to the GPU on this host.
         folder: where the lock files lie; default: a folder of this user's own in the temporary folder.
-        patience: seconds that `alone` waits for those who train. After that, and from then on, it goes on without them.
+        patience: seconds that `alone` waits for those who train. After that it goes on without them, and waits half as long
+            the next time, until somebody makes way again.
+        drain: waits until the device has done all that this process gave it; called before others get it.
 
     Attributes:
         waited: seconds spent waiting for others so far.
         notes: what did not go as it should; told as warnings too.
     """
 
-    def __init__(self, device: str, folder: Path | None = None, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, device: str, folder: Path | None = None, patience: float = PATIENCE, drain: Callable[[], None] | None = None
+    ) -> None:
         self.waited = 0.0
         self.notes: list[str] = []
-        self._patience = {"gate": _MEASURING * patience, "room": patience}
-        self._inside = False
+        self._drain = drain
+        self._patience = self._patient = {"gate": _MEASURING * patience, "room": patience}
+        self._working = self._inside = False
         self._gate = self._room = -1
         self._finalizer = weakref.finalize(self, _close, ())
         if _fcntl is None:
@@ -76,26 +81,28 @@ class Lane:
     @contextmanager
     def working(self) -> Iterator[None]:
         """Be one of those who share the device; call `checkpoint` every now and then."""
+        self._working = True
         self._enter()
         try:
             yield
         finally:
+            self._working = False
             self._leave()
 
     def checkpoint(self) -> None:
         """Step aside if somebody wants the device alone. Two system calls where nobody does."""
-        if not self._inside:
+        if not self._working or self._gate < 0:
             return
         if _try(self._gate, _SHARED):
+            self._inside = self._inside or _try(self._room, _SHARED)  # who once waited in vain comes back
             _free(self._gate)
-            return
-        self._leave()
-        self._enter()
+        elif self._inside:
+            self._leave()
+            self._enter()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Have the device exclusively, among all who use lanes. May be used inside `working`."""
-        was_inside = self._inside
         self._leave()
         self._wait("gate", _EXCLUSIVE)
         self._wait("room", _EXCLUSIVE)
@@ -104,7 +111,7 @@ class Lane:
         finally:
             for fd in (self._room, self._gate):
                 _free(fd)
-            if was_inside:
+            if self._working:
                 self._enter()
 
     def close(self) -> None:
@@ -120,9 +127,14 @@ class Lane:
             _free(self._gate)
 
     def _leave(self) -> None:
-        if self._inside:
-            _free(self._room)
+        if not self._inside:
+            return
         self._inside = False
+        try:
+            if self._drain is not None:
+                self._drain()
+        finally:
+            _free(self._room)
 
     def _wait(self, which: Literal["gate", "room"], how: int) -> bool:
         """Whether the lock was had before patience ended."""
@@ -133,11 +145,18 @@ class Lane:
         while not (got := _try(fd, how)) and time.monotonic() - began < self._patience[which]:
             time.sleep(_POLL)
         self.waited += time.monotonic() - began
-        if not got and self._patience[which] > _AFTERWARDS:
-            who = "one that measures" if which == "gate" else "one that trains"
-            self._note(f"latency is measured beside other trials: {who} did not make way for {self._patience[which]:g} s")
-            self._patience[which] = _AFTERWARDS
+        if got:
+            self._patience = {**self._patience, which: self._patient[which]}
+        else:
+            self._lose_patience(which)
         return got
+
+    def _lose_patience(self, which: Literal["gate", "room"]) -> None:
+        waited = self._patience[which]
+        if waited == self._patient[which]:
+            who = "one that measures" if which == "gate" else "one that trains"
+            self._note(f"latency is measured beside other trials: {who} did not make way for {waited:g} s")
+        self._patience = {**self._patience, which: min(waited, max(_LEAST, waited / 2))}
 
     def _note(self, text: str) -> None:
         self.notes.append(text)

@@ -29,10 +29,10 @@ class _OverWhatIsLeft:
     """A forward hook: the norm's output over the channels that are left, zero in the others."""
 
     kept: torch.Tensor
+    """Their indices, where the norm is: fetching them in a forward pass would wait for a GPU."""
 
     def __call__(self, norm: nn.Module, inputs: tuple[Any, ...], output: torch.Tensor) -> torch.Tensor:
-        x, dim = inputs[0], channel_dim(norm)
-        kept = self.kept.to(x.device)
+        x, dim, kept = inputs[0], channel_dim(norm), self.kept
         left = _narrowed(norm, kept).forward(x.index_select(dim, kept))
         return torch.zeros_like(output).index_copy(dim, kept, left)
 
@@ -67,12 +67,14 @@ def narrow_norms(model: nn.Module, groups: Iterable[Group], gone: Gone) -> list[
         gone: per group name, which units are gone.
     """
     handles = []
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     for (layer, side, _), lost in removed(groups, gone).items():
         norm = None if side == "parameter" else model.get_submodule(layer)
         if isinstance(norm, MIXING):
             kept = torch.ones(_width(norm), dtype=torch.bool)
             kept[lost] = False
-            handles.append(norm.register_forward_hook(_OverWhatIsLeft(kept.nonzero().flatten())))
+            where = next((p.device for p in norm.parameters()), device)
+            handles.append(norm.register_forward_hook(_OverWhatIsLeft(kept.nonzero().flatten().to(where))))
     return handles
 
 

@@ -16,6 +16,7 @@ from prunesearch.results import DENSE, DenseReference, Job, Outcome, Result
 from prunesearch.search import events
 from prunesearch.search.events import Listener
 from prunesearch.search.judge import unusable
+from prunesearch.search.outbox import Outbox
 from prunesearch.search.planner import dense_job
 from prunesearch.search.signals import StopFlag
 from prunesearch.spec import StudySpec
@@ -23,9 +24,16 @@ from prunesearch.store import Store
 
 
 def dense_reference(
-    spec: StudySpec, store: Store, engine: Engine, epochs: int, flag: StopFlag, emit: Listener, ahead: Sequence[Job] = ()
+    spec: StudySpec,
+    store: Store,
+    engine: Engine,
+    epochs: int,
+    flag: StopFlag,
+    emit: Listener,
+    outbox: Outbox,
+    ahead: Sequence[Job] = (),
 ) -> DenseReference:
-    """The dense reference of a study, from the store or measured now.
+    """The dense reference of a study, from the store or measured now; of drivers that measure it at a time, the first one's.
 
     Args:
         spec: the study.
@@ -34,14 +42,16 @@ def dense_reference(
         epochs: N.
         flag: says when to stop.
         emit: is told.
+        outbox: patience with the store.
         ahead: jobs that the engine also gets; what comes of them is not waited for.
 
     Raises:
         TaskError: the dense network could not be trained or gave no usable figures.
         EnvironmentFailure: memory or workers gave out.
+        StoreError: the database stayed away.
         Interrupted: a signal came.
     """
-    known = store.study(spec.name)
+    known = outbox.patiently(lambda: store.study(spec.name))
     if known.dense is not None:
         emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
         return known.dense
@@ -49,13 +59,11 @@ def dense_reference(
     began = perf_counter()
     dense = _reference(_measured(spec, engine, epochs, flag, ahead), spec)
     seconds = perf_counter() - began
-    known = store.study(spec.name)
-    if known.dense is not None:  # another driver was faster, and all latencies refer to one dense network
-        emit(events.DenseDone(known.dense, measured=False, seconds=known.dense_seconds))
-        return known.dense
-    store.set_dense(spec.name, dense, seconds)
-    emit(events.DenseDone(dense, measured=True, seconds=seconds))
-    return dense
+    first = outbox.patiently(lambda: store.set_dense(spec.name, dense, seconds))
+    known = outbox.patiently(lambda: store.study(spec.name))
+    settled = known.dense or dense  # all latencies refer to one dense network
+    emit(events.DenseDone(settled, measured=first, seconds=known.dense_seconds))
+    return settled
 
 
 def _measured(spec: StudySpec, engine: Engine, epochs: int, flag: StopFlag, ahead: Sequence[Job]) -> Result:

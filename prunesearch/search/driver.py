@@ -17,7 +17,7 @@ from typing import Any
 from optuna.storages import RDBStorage
 
 from prunesearch.engines.base import Engine
-from prunesearch.errors import StudyError, TaskError
+from prunesearch.errors import StudyError, TaskError, TrialError
 from prunesearch.front import directions_of
 from prunesearch.results import DenseReference, Job, TaskInfo
 from prunesearch.search import events
@@ -26,6 +26,7 @@ from prunesearch.search.decide import State, decide
 from prunesearch.search.dense import dense_reference
 from prunesearch.search.events import Listener, deaf
 from prunesearch.search.exact import remeasure
+from prunesearch.search.folders import claim
 from prunesearch.search.fronts import Growing, Keep
 from prunesearch.search.heart import Heart
 from prunesearch.search.ledger import Reconciled, reconcile
@@ -74,11 +75,12 @@ def run_search(
         shared: whether the engine's trials share epochs.
 
     Raises:
-        StudyError: the study's definition or task is not what is stored, or its space or start policies are not valid.
+        StudyError: the study's definition or task is not what is stored, its space or start policies are not valid, or its
+            folder holds the networks of another study of its name.
         TaskError: the task does not load, or its dense network cannot be trained.
         StoreError: the database stayed away; results are kept in files, and written by the next call.
         InfeasibleError: all trials ended and none is feasible.
-        EnvironmentFailure: all trials failed.
+        EnvironmentFailure: all trials failed, or `artifacts` cannot be written.
     """
     emit = listener or deaf
     outbox = Outbox(_home(home), store.url, lambda text: emit(events.Warned(text)), patience)
@@ -137,6 +139,8 @@ class _Search:
                     "give another name: --as NEW",
                 )
             opened = open_study(self._store, self._given, record, self._total, info)
+            if folder is not None:
+                claim(folder, self._given.name, opened.record.created_at)
             return self._run(opened, storage, flag, keep, folder)
         finally:
             close_storage(storage)
@@ -147,7 +151,7 @@ class _Search:
         self._outbox.replay(spec.name, self._redeliver)
         try:
             ahead = self._ahead(opened)
-            dense = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, ahead)
+            dense = dense_reference(spec, self._store, self._engine, opened.space.epochs, flag, self._emit, self._outbox, ahead)
         except Interrupted:
             return self._outcome(None, flag.reason)
         except TaskError:
@@ -168,9 +172,14 @@ class _Search:
         return self._outcome(dense, stopped)
 
     def _redeliver(self, letter: Letter) -> None:
-        """Write a result that was kept in a file."""
+        """Write a result that was kept in a file; where the trial has one already, that stays.
+
+        Raises:
+            TrialError: it is of no trial that the store has, or its trial was given up meanwhile.
+        """
         refuse_strange(letter, self._store)
-        deliver(self._store, letter)
+        if not deliver(self._store, letter) and self._store.trial(letter.study, letter.number).state == "lost":
+            raise TrialError(f"trial {letter.number} was given up meanwhile, and another asked for instead")
 
     def _measured_again(self, study: Study, planner: Planner, recorder: Recorder, flag: StopFlag) -> str | None:
         """The front in exact numerics; why that was stopped, or None."""
@@ -241,6 +250,8 @@ class _Search:
         while not state.ended:
             reason = flag.reason or ("timeout" if deadline is not None and monotonic() > deadline else None)
             if reason is not None and reason != state.stopping and state.stopping not in ("interrupt", "terminate"):
+                if flag.reason is not None:
+                    performer.gather()
                 event: d.Event | None = d.Stop(reason)
             elif todo:
                 event = performer.perform(todo.popleft())
@@ -257,10 +268,10 @@ class _Search:
     def _wait(self, performer: Performer, flag: StopFlag, deadline: float | None) -> d.Event | None:
         """The next outcome of the engine as an event; None after a while without one, or at a signal."""
         left = _GLANCE if deadline is None else min(_GLANCE, max(0.05, deadline - monotonic()))
+        outcome = None
         with self._watch.timing("wait"), suppress(Interrupted), flag.interruptible():
             outcome = self._engine.next(timeout=left)
-            return None if outcome is None else performer.receive(outcome)
-        return None
+        return None if outcome is None else performer.receive(outcome)
 
     def _outcome(self, dense: DenseReference | None, stopped: str | None) -> SearchOutcome:
         """What is handed back.

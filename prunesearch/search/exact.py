@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from prunesearch.engines.base import LOSSES, Engine
 from prunesearch.results import DENSE, Job, Measures, Outcome, Result
@@ -69,35 +69,41 @@ class _Again:
         self.dense = known[DENSE].measures if DENSE in known else None
         missing = sorted((row for row in front if row.trial not in known), key=lambda row: shared_epochs(row.policy))
         jobs = [self.planner.job(row.trial, row.policy, self.latencies) for row in missing]
-        if self.dense is None and len(front):
-            jobs.insert(0, dense_job(len(study.dense.epochs), study.spec.seed, study.spec.latency))
+        if self.dense is None and len(front):  # its latency is what all ratios of the study refer to: that stays
+            jobs.insert(0, replace(dense_job(len(study.dense.epochs), study.spec.seed, study.spec.latency), latency=None))
         self.open = {job.number: replace(job, exact=True) for job in jobs}
         self.total = len(self.open)
         return tuple(self.open.values())
 
     def take(self, outcome: Outcome) -> Iterable[Job]:
         """Take note of an outcome; what has to be run once more."""
-        number = outcome.job.number
-        if outcome.result is None:
+        number, result = outcome.job.number, outcome.final
+        if result.outside:  # or a worker that died
             self.losses[number] += 1
             if self.losses[number] < LOSSES:
                 return (outcome.job,)
         del self.open[number]
-        if number == DENSE:
-            self._reference(outcome.final)
+        if number == DENSE and result.measures is not None:
+            self._reference(result, result.measures)
+        elif number == DENSE or (outcome.result and outcome.result.outside):
+            self._left(number, result)
         else:
-            self.waiting.append((number, outcome.final))
+            self.waiting.append((number, result))
         while self.dense is not None and self.waiting:
             self._record(*self.waiting.pop(0))
         return ()
 
-    def _reference(self, result: Result) -> None:
-        self.dense = result.measures
-        if self.dense is None:
-            text = f"the dense network could not be trained in exact numerics: {result.reason}; the front's figures stay fast"
-            self.study.emit(events.Warned(text, "the same command tries again"))
-            return
-        self._write(DENSE, result, {}, feasible=True)
+    def _left(self, number: int, result: Result) -> None:
+        """Nothing is said of a network that failed for want of something outside of it, so that it is tried again."""
+        who = "the dense network" if number == DENSE else f"trial {number}"
+        text = f"{who} could not be trained in exact numerics: {result.reason}; the front's figures stay fast"
+        self.study.emit(events.Warned(text, "the same command tries again"))
+
+    def _reference(self, result: Result, measures: Measures) -> None:
+        known = self.study.dense.measures
+        latency = {f.name: getattr(known, f.name) for f in fields(known) if f.name.startswith("latency_")}
+        self.dense = replace(measures, **latency)
+        self._write(DENSE, replace(result, measures=self.dense), {}, feasible=True)
 
     def _record(self, number: int, result: Result) -> None:
         assert self.dense is not None  # take() has looked

@@ -93,6 +93,8 @@ class Performer:
                 self._record(number, self._results.pop(number))
             case d.GiveUp(number):
                 self._record(number, self._lost[number])
+            case d.Release(_, number) if number in self._results:  # gathered since the last wait
+                self._record(number, self._results.pop(number))
             case d.Release(ticket, number):
                 self._release(ticket, number)
             case d.Return(ticket):
@@ -114,7 +116,7 @@ class Performer:
 
     def let_go(self) -> None:
         """Leave everything as somebody else, or the same command later, can go on with it."""
-        self._gather()
+        self.gather()
         for number, result in self._results.items():
             with suppress(OSError):
                 self._recorder.keep(number, self._trials[number].policy, result)
@@ -125,8 +127,8 @@ class Performer:
             with suppress(StoreError):
                 self._return(ticket)
 
-    def _gather(self) -> None:
-        """Take what the engine has finished already. An engine of one slot would begin to train instead."""
+    def gather(self) -> None:
+        """Take what the engine has finished already, before it is let go. An engine of one slot would begin to train instead."""
         with suppress(LookupError):
             while self._engine.slots > 1 and self._trials:
                 outcome = self._engine.next(timeout=0)

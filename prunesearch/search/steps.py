@@ -119,7 +119,7 @@ class GiveUp:
 
 @dataclass(frozen=True)
 class Release:
-    """Leave the trial unfinished, for whoever goes on with the study."""
+    """Leave the trial unfinished, for whoever goes on with the study; recorded where the engine has finished it by then."""
 
     ticket: int
     number: int

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
-from sqlalchemy import Connection, Engine, Table, insert, inspect, select
+from sqlalchemy import Connection, Engine, Select, Table, insert, inspect, select
 
 import prunesearch.store.studies as studies
 from prunesearch.errors import StudyError
@@ -17,25 +17,29 @@ from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from prunesearch.store.schema import epochs, exact, fronts, layers, tickets, trials
 from prunesearch.store.schema import studies as study_table
 
-Change = Callable[[dict[str, Any]], dict[str, Any]]
+Rows = dict[Table, list[dict[str, Any]]]
+"""Rows as they were read, by table."""
 
 
 def copy_study(source: Engine, target: Engine, name: str, new_name: str) -> None:
-    """Copy a study. Our rows are written in one transaction, after Optuna's.
+    """Copy a study, which may be searched on meanwhile: as it is when the copy begins.
+
+    Our rows are read first and written last, in one transaction: Optuna's then have every trial of ours, and of those that
+    ours do not know yet `reconcile` forgets what is in flight.
 
     Raises:
         StudyError: the source has no such study, or the target has one of the new name.
         StoreError: either database fails.
     """
     with reading(source) as connection:
-        studies.id_of(connection, name)
+        ours = _read_ours(connection, name)
     with reading(target) as connection:
         if new_name in studies.names(connection):
             raise StudyError(f"the store has a study '{new_name}' already", "give the copy another name with --as")
     copied = _copy_optuna(source, target, name, new_name)
     try:
-        with reading(source) as old, writing(target) as new:
-            _copy_ours(old, new, name, new_name)
+        with writing(target) as connection:
+            _write_ours(connection, ours, new_name)
     except BaseException:
         if copied:
             with _optuna(target, write=True) as storage:
@@ -68,27 +72,35 @@ def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bo
     return True
 
 
-def _copy_ours(old: Connection, new: Connection, name: str, new_name: str) -> None:
-    study = old.execute(select(study_table).where(study_table.c.name == name)).mappings().one()
-    _insert(new, study_table, [{**_plain(study), "name": new_name, "spec": {**study["spec"], "name": new_name}}])
-    here = studies.id_of(new, new_name)
-    there = study["id"]
-    _copy(old, new, tickets, there, lambda row: {**_unheld(row), "study_id": here})
-    ticket = _renumbered(old, new, tickets, there, here)
-    _copy(old, new, trials, there, lambda row: {**row, "study_id": here, "ticket_id": ticket.get(row["ticket_id"])})
-    trial = _renumbered(old, new, trials, there, here)
-    for table in (epochs, layers):
-        query = select(table).join(trials, trials.c.id == table.c.trial_id).where(trials.c.study_id == there)
-        found = old.execute(query).mappings()
-        _insert(new, table, [{**row, "trial_id": trial[row["trial_id"]]} for row in found])
-    _copy(old, new, fronts, there, lambda row: {**row, "study_id": here})
+def _read_ours(old: Connection, name: str) -> Rows:
+    """All rows of a study, as they are at one moment."""
+    there = studies.id_of(old, name)
+    own = select(trials.c.id).where(trials.c.study_id == there)
+    queries: dict[Table, Select[Any]] = {study_table: select(study_table).where(study_table.c.id == there)}
+    queries |= {t: select(t).where(t.c.study_id == there).order_by(t.c.id) for t in (tickets, trials, fronts)}
+    queries |= {t: select(t).where(t.c.trial_id.in_(own)) for t in (epochs, layers)}
     if inspect(old).has_table(exact.name):  # older stores have none
-        _copy(old, new, exact, there, lambda row: {**row, "study_id": here})
+        queries[exact] = select(exact).where(exact.c.study_id == there).order_by(exact.c.id)
+    return {table: [dict(row) for row in old.execute(query).mappings()] for table, query in queries.items()}
 
 
-def _copy(old: Connection, new: Connection, table: Table, study: int, change: Change) -> None:
-    query = select(table).where(table.c.study_id == study).order_by(table.c.id)
-    _insert(new, table, [change(_plain(row)) for row in old.execute(query).mappings()])
+def _write_ours(new: Connection, ours: Rows, new_name: str) -> None:
+    (study,) = ours[study_table]
+    _insert(new, study_table, [_moved(study, name=new_name, spec={**study["spec"], "name": new_name})])
+    here = studies.id_of(new, new_name)
+    _insert(new, tickets, [_unheld(_moved(row, study_id=here)) for row in ours[tickets]])
+    ticket = _renumbered(new, tickets, ours, here)
+    _insert(new, trials, [_moved(row, study_id=here, ticket_id=ticket.get(row["ticket_id"])) for row in ours[trials]])
+    trial = _renumbered(new, trials, ours, here)
+    for table in (epochs, layers):
+        _insert(new, table, [_moved(row, trial_id=trial[row["trial_id"]]) for row in ours[table]])
+    for table in (fronts, exact):
+        _insert(new, table, [_moved(row, study_id=here) for row in ours.get(table, ())])
+
+
+def _moved(row: Mapping[str, Any], **values: Any) -> dict[str, Any]:
+    """A row with other values, and without its number, which the other database gives anew."""
+    return {**{key: value for key, value in row.items() if key != "id"}, **values}
 
 
 def _unheld(ticket: dict[str, Any]) -> dict[str, Any]:
@@ -96,17 +108,12 @@ def _unheld(ticket: dict[str, Any]) -> dict[str, Any]:
     return ticket if ticket["state"] != "taken" else {**ticket, "owner": None}
 
 
-def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
-    """A row without its number, which the other database gives anew."""
-    return {key: value for key, value in row.items() if key != "id"}
-
-
 def _insert(new: Connection, table: Table, values: list[dict[str, Any]]) -> None:
     if values:
         new.execute(insert(table), values)
 
 
-def _renumbered(old: Connection, new: Connection, table: Table, there: int, here: int) -> dict[int | None, int]:
+def _renumbered(new: Connection, table: Table, ours: Rows, here: int) -> dict[int | None, int]:
     """Old id to new id, by the number within the study."""
     ids = {row.number: row.id for row in new.execute(select(table.c.id, table.c.number).where(table.c.study_id == here))}
-    return {row.id: ids[row.number] for row in old.execute(select(table.c.id, table.c.number).where(table.c.study_id == there))}
+    return {row["id"]: ids[row["number"]] for row in ours[table]}

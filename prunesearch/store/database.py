@@ -93,10 +93,10 @@ class Store:
         """Store what the task is; None: nothing came of it, and it may be another one next time."""
         self._change(study, task=None if info is None else asdict(info))
 
-    def set_dense(self, study: str, dense: DenseReference, seconds: float) -> None:
-        """Store the dense reference and the wall time that it took, in seconds."""
+    def set_dense(self, study: str, dense: DenseReference, seconds: float) -> bool:
+        """Store the dense reference and the wall time that it took, in seconds; False where another driver has stored one."""
         with writing(self._engine) as connection:
-            studies.set_dense(connection, studies.id_of(connection, study), dense, seconds)
+            return studies.set_dense(connection, studies.id_of(connection, study), dense, seconds)
 
     def _change(self, study: str, **values: Any) -> None:
         with writing(self._engine) as connection:

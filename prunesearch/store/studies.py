@@ -88,9 +88,11 @@ def change(connection: Connection, study: int, **values: Any) -> None:
     connection.execute(update(studies).where(studies.c.id == study).values(**values, active_at=rows.now()))
 
 
-def set_dense(connection: Connection, study: int, dense: DenseReference, seconds: float) -> None:
-    """Store the dense reference row."""
-    change(connection, study, **rows.dense_values(dense, seconds))
+def set_dense(connection: Connection, study: int, dense: DenseReference, seconds: float) -> bool:
+    """Store the dense reference row; False, and nothing written, where there is one already."""
+    missing = (studies.c.id == study) & studies.c.dense.is_(None)
+    values = rows.dense_values(dense, seconds)
+    return connection.execute(update(studies).where(missing).values(**values, active_at=rows.now())).rowcount == 1
 
 
 def counts(connection: Connection, study: int) -> dict[str, int]:

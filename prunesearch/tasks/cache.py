@@ -24,7 +24,7 @@ from safetensors.torch import save_file
 
 from prunesearch.tasks.types import Source
 from prunesearch.training.augment import pad, unpadded
-from prunesearch.training.files import Tensors, checksum, opened, write_whole
+from prunesearch.training.files import Tensors, checksum, opened, remove_drafts, write_whole
 
 SMALLEST = 1 << 20
 """Bytes from which a split is worth a file of its own; below it every process has a copy."""
@@ -145,6 +145,7 @@ def _read(path: Path, stamp: str) -> Tensors | None:
 def _written(path: Path, tensors: Tensors, stamp: str) -> Tensors | None:
     """The same tensors, mapped from a file that is written here; None where it cannot be."""
     facts = {"stamp": stamp, "checksum": checksum(tensors)}
+    remove_drafts(path.parent)
     try:
         write_whole(path, lambda draft: save_file(dict(tensors), draft, metadata=facts))
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:  # or what the format cannot hold

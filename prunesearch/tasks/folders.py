@@ -17,8 +17,9 @@ from prunesearch.tasks.types import Source
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and deviation that torchvision's networks are trained with, per channel of [0, 1]."""
-MEMORY_SHARE = 0.25
-"""The share of free memory that decoded images may take; beyond it they are decoded anew in every epoch."""
+MEMORY_SHARE = 0.125
+"""The share of the machine's memory that decoded images may take; beyond it they are decoded anew in every epoch. Not of what
+is free just now: every process must come to the same task."""
 
 
 def folder_task(path: str, what: str, pixels: int) -> Task:
@@ -44,7 +45,7 @@ def folder_task(path: str, what: str, pixels: int) -> Task:
             raise TaskError(f"{root / part}: its class folders differ from those of {root / 'train'}")
     classes = len(train.classes)
     model = network(what, (3, pixels, pixels), classes)
-    fits = sum(map(len, (train, *parts.values()))) * 3 * pixels**2 <= MEMORY_SHARE * psutil.virtual_memory().available
+    fits = sum(map(len, (train, *parts.values()))) * 3 * pixels**2 <= MEMORY_SHARE * psutil.virtual_memory().total
     sources = {p: _source(images, fits) for p, images in parts.items()}
     return Task(
         model=model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import islice
@@ -17,11 +17,12 @@ from prunesearch.measure.accuracy import evaluate
 from prunesearch.policy import Policy
 from prunesearch.pruning.session import EpochStart, PruningSession
 from prunesearch.results import EpochRow
+from prunesearch.tasks.types import Batch
 from prunesearch.training.clock import Clock
 from prunesearch.training.data import Batches
 from prunesearch.training.graphs import CudaCapture, can_be_graphed
 from prunesearch.training.learning_rate import Recipe, Segment
-from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.loop import Loop, nothing, train_epoch
 from prunesearch.training.numerics import Numerics
 from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared
@@ -45,7 +46,6 @@ class Setting:
         prepared: the task on its device.
         between: called between batches and while waiting: lets a latency measurement have the device.
         snapshots: where stages are kept; None: nothing is shared.
-        plugins: files with criteria of the user's own.
         fast: whether training computes in fewer bits.
         sample: hash of what a user's loader gives first; part of the names of stages.
         graphs: whether training steps are recorded as CUDA graphs where they can be.
@@ -54,7 +54,6 @@ class Setting:
     prepared: Prepared
     between: Callable[[], None]
     snapshots: SnapshotStore | None = None
-    plugins: tuple[str, ...] = ()
     fast: bool = False
     sample: str = ""
     graphs: bool = False
@@ -93,6 +92,8 @@ class Course:
     model: nn.Module = field(init=False)
     session: PruningSession | None = field(init=False, default=None)
     accuracy: float | None = field(init=False, default=None)
+    _lost: set[str] = field(init=False, default_factory=set)
+    _own: set[str] = field(init=False, default_factory=set)
 
     def run(self) -> None:
         """Train all epochs; afterwards `model`, `session` and `accuracy` (validation, after the last epoch) are there.
@@ -101,13 +102,14 @@ class Course:
             TrialFailure: loss or metric is not a number.
         """
         snapshots = self.setting.snapshots if self._prepared.info.shares else None
-        for attempt in range(self.epochs + 1 if snapshots else 0):
+        for _ in range(self.epochs + 1 if snapshots else 0):
             try:
-                return self._go(snapshots, strict=attempt > 0)
-            except StageLost as lost:  # damaged or evicted; each attempt finds at least one fewer
+                return self._go(snapshots)
+            except StageLost as lost:  # damaged or evicted; the next attempt trains it, from the one before where that is there
                 log.warning("stage %s is lost; its epochs are trained again", str(lost)[:12])
+                self._lost.add(str(lost))
                 self.rows.clear()
-        return self._go(None, strict=True)
+        return self._go(None)
 
     def signed(self, metric: float | None) -> float | None:
         """The metric as schedules compare it: larger is better."""
@@ -127,20 +129,26 @@ class Course:
         task = self._prepared.task
         with self.clock.on("validate"):
             if task.evaluate is None:
-                value = evaluate(self.model, split.ordered(), task.metric)
+                value = evaluate(self.model, self.ordered(split), task.metric)
             else:
                 self.model.eval()
                 with torch.no_grad():
-                    value = float(task.evaluate(self.model, split.ordered()))
+                    value = float(task.evaluate(self.model, self.ordered(split)))
         if not math.isfinite(value):
             raise TrialFailure(f"the {task.metric_name} became {value} after {len(self.rows)} epochs")
         return value
+
+    def ordered(self, split: Batches) -> Iterator[Batch]:
+        """All examples of a split; between two batches a latency measurement may have the device."""
+        for batch in split.ordered():
+            yield batch
+            self.setting.between()
 
     @property
     def _prepared(self) -> Prepared:
         return self.setting.prepared
 
-    def _go(self, snapshots: SnapshotStore | None, *, strict: bool) -> None:
+    def _go(self, snapshots: SnapshotStore | None) -> None:
         prepared = self._prepared
         self.model = prepared.fresh(self.seed)
         optimizer = make_optimizer(prepared.task, self.model, graphed=self.setting.graphed)
@@ -148,7 +156,7 @@ class Course:
         self.session = self._session(optimizer)
         if self.recorder:
             self.recorder.begin(self.model)
-        stages = self._stages(optimizer, snapshots, strict=strict)
+        stages = self._stages(optimizer, snapshots)
         loop, segment = self._loop(optimizer), Segment(0, self.epochs)
         for epoch in range(self.epochs):
             began = self.clock.seconds
@@ -223,12 +231,13 @@ class Course:
         for x, y in islice(self._prepared.splits.train.shuffled(self.seed, -1), count):
             yield self._prepared.loss(self.model(x), y)
 
-    def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None, *, strict: bool) -> Stages:
+    def _stages(self, optimizer: Optimizer, snapshots: SnapshotStore | None) -> Stages:
         prepared = self._prepared
         graphs = " graphs" if self.setting.graphed else ""
         mode = f"{self.numerics.words} channels_last={prepared.channels_last} shrink{self.setting.sample}{graphs}"
-        key = root_key(prepared.info.digest, self.seed, mode, prepared.device, self.setting.plugins) if snapshots else ""
-        return Stages(snapshots, key, self.policy, self.model, optimizer, self.setting.between, strict, self.ahead)
+        key = root_key(prepared.info.digest, self.seed, mode, prepared.device) if snapshots else ""
+        between = self.setting.between
+        return Stages(snapshots, key, self.policy, self.model, optimizer, between, self._lost, self._own, self.ahead)
 
     def _loop(self, optimizer: Optimizer) -> Loop:
         return Loop(
@@ -237,7 +246,7 @@ class Course:
             loss=self._prepared.loss,
             batches=self._prepared.splits.train,
             seed=self.seed,
-            after_step=self.session.after_step if self.session else _nothing,
+            after_step=self.session.after_step if self.session else nothing,
             between=self.setting.between,
             own=self._prepared.task.train_epoch,
             forward=self.numerics.forward,
@@ -252,7 +261,3 @@ def _next_segment(segment: Segment, start: EpochStart | None, epoch: int, optimi
     base = float(optimizer.param_groups[0]["base_lr"])
     first = start.initial_learning_rate
     return Segment(epoch, start.lr_length, 1.0 if first is None else first / base)
-
-
-def _nothing() -> None:
-    """After a step of a network that is not pruned."""

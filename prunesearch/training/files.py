@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +15,9 @@ import torch
 from safetensors import SafetensorError
 
 Tensors = Mapping[str, torch.Tensor]
+_DRAFT = ".draft"
+_ABANDONED = 3600.0
+"""Seconds after which nobody writes a draft any more."""
 
 
 def opened(path: Path) -> IO[str]:
@@ -53,7 +58,7 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> int:
         OSError: it cannot be written.
         SafetensorError: likewise, told by safetensors.
     """
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}{_DRAFT}")
     try:
         try:
             write(draft)
@@ -66,3 +71,11 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> int:
         draft.unlink(missing_ok=True)
         raise
     return size
+
+
+def remove_drafts(folder: Path) -> None:
+    """Remove what processes that were killed in the middle of writing have left anywhere in a folder."""
+    for draft in folder.rglob(f".*{_DRAFT}"):
+        with suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _ABANDONED:
+                draft.unlink()

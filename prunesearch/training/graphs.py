@@ -10,9 +10,11 @@ parameters. Not measured on a GPU yet; the tests run all but the recording itsel
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Callable
 from typing import Protocol
 
+import numpy as np
 import torch
 
 WARM_UP = 3
@@ -59,10 +61,19 @@ class CudaCapture:
         return loss
 
     def record(self, step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
-        """Record a step into a graph with memory of its own."""
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, stream=self._side):
-            loss = step()
+        """Record a step into a graph with memory of its own.
+
+        Raises:
+            RuntimeError: it does what cannot be recorded.
+        """
+        graph, main = torch.cuda.CUDAGraph(), torch.cuda.current_stream(self._device)
+        try:
+            # what other threads do (a loader's that pins memory) is no business of the recording
+            with torch.cuda.graph(graph, stream=self._side, capture_error_mode="thread_local"):
+                loss = step()
+        except RuntimeError:
+            torch.cuda.set_stream(main)  # a recording that fails at its end stays on its own stream
+            raise
 
         def replay() -> torch.Tensor:
             graph.replay()
@@ -100,12 +111,22 @@ class GraphedStep:
         return self._replay()
 
     def _recorded(self, x: torch.Tensor, y: torch.Tensor) -> Callable[[], torch.Tensor] | None:
+        drawn = _generators()
         try:
-            return self._capture.record(lambda: self._step(x, y))
+            replay = self._capture.record(lambda: self._step(x, y))
+            if _generators() != drawn:
+                raise RuntimeError("it draws random numbers on the CPU, which a replay would repeat")
+            return replay
         except RuntimeError as problem:  # a network that reads from the device in its forward pass, for one
             reason = (str(problem) or type(problem).__name__).splitlines()[0]
             log.warning("the training step cannot be recorded as a CUDA graph: %s; it runs without", reason)
             return None
+
+
+def _generators() -> tuple[object, ...]:
+    """The states of all generators that live on the CPU."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - what users' networks draw from
+    return random.getstate(), (name, np.asarray(keys).tobytes(), *rest), torch.get_rng_state().numpy().tobytes()
 
 
 def can_be_graphed(optimizer: object, own_loop: object, device: torch.device) -> bool:

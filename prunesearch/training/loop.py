@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +14,10 @@ from prunesearch.training.data import Batches
 from prunesearch.training.graphs import Capture, GraphedStep, Step
 from prunesearch.training.optimizers import set_rate
 from prunesearch.training.seeding import seed_everything
+
+
+def nothing() -> None:
+    """After a step of a network that is not pruned; between batches where nobody measures latency."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +42,14 @@ class Loop:
     loss: Loss
     batches: Batches
     seed: int
-    after_step: Callable[[], None]
-    between: Callable[[], None]
+    after_step: Callable[[], None] = nothing
+    between: Callable[[], None] = nothing
     own: TrainEpoch | None = None
     forward: Callable[[nn.Module, torch.Tensor], torch.Tensor] = nn.Module.__call__
     capture: Capture | None = None
 
 
-def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
+def train_epoch(loop: Loop, epoch: int, rates: Iterable[float]) -> float:
     """Train one epoch.
 
     The global generators are seeded from (seed, epoch), so that the epoch is a function of the state that it starts
@@ -54,7 +58,7 @@ def train_epoch(loop: Loop, epoch: int, rates: Sequence[float]) -> float:
     Args:
         loop: what is trained on what.
         epoch: whose data order and draws are used.
-        rates: factor of the learning rate for every batch.
+        rates: factor of the learning rate for every batch; where they end, the epoch does.
 
     Returns:
         Mean loss per example.
@@ -89,7 +93,7 @@ def _step(loop: Loop, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return loss.detach()
 
 
-def _guided(loop: Loop, batches: Iterator[Batch], rates: Sequence[float]) -> Iterator[Batch]:
+def _guided(loop: Loop, batches: Iterator[Batch], rates: Iterable[float]) -> Iterator[Batch]:
     """Batches for the user's loop: advancing them sets the learning rate and keeps the masks."""
     for batch, rate in zip(batches, rates, strict=False):
         set_rate(loop.optimizer, rate)

@@ -81,7 +81,7 @@ def tf32(device: torch.device, *, allowed: bool) -> Iterator[None]:
 
 @contextmanager
 def one_thread(device: torch.device) -> Iterator[None]:
-    """One thread on the CPU, and no TF32 on a GPU unless training asks for it; afterwards all as before.
+    """One thread on the CPU; a GPU is the current one, without TF32 unless training asks for it; afterwards as before.
 
     Bits differ between one thread and two, and two processes of one thread each do 1.9x the work of one of two.
     """
@@ -89,10 +89,40 @@ def one_thread(device: torch.device) -> Iterator[None]:
     if device.type == "cpu":
         torch.set_num_threads(1)
     try:
-        with tf32(device, allowed=False):
+        with _current(device), tf32(device, allowed=False):
             yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _current(device: torch.device) -> Iterator[None]:
+    """A GPU as the one that a plain `.cuda()` of users' code takes, and of cuDNN only what gives the same bits each time."""
+    if device.type == "cpu":
+        yield
+        return
+    before = torch.backends.cudnn.deterministic
+    torch.backends.cudnn.deterministic = True
+    try:
+        with torch.cuda.device(device):
+            yield
+    finally:
+        torch.backends.cudnn.deterministic = before
+
+
+def answers(device: torch.device) -> bool:
+    """Whether a device still works in this process, after a failure; memory that nobody uses is given back.
+
+    After an illegal access or an assertion in a kernel a GPU answers every call of the process with that error.
+    """
+    if device.type == "cpu":
+        return True
+    try:
+        torch.cuda.synchronize(device)
+        torch.cuda.empty_cache()
+    except RuntimeError:
+        return False
+    return True
 
 
 def require_fast(device: torch.device) -> None:
@@ -110,7 +140,8 @@ def require_fast(device: torch.device) -> None:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether a processor multiplies bfloat16 itself."""
     if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+        with torch.cuda.device(device):
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if platform.machine() in ("x86_64", "AMD64"):  # with AVX-512 alone the library imitates it
         return bool(torch.cpu._is_avx512_bf16_supported())
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -3,34 +3,59 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
+from prunesearch.training.course import Setting
+from prunesearch.training.graphs import CudaCapture
 from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.numerics import Numerics
 from prunesearch.training.optimizers import make_optimizer
-from prunesearch.training.prepare import Prepared
 
-CHUNK = 50
-"""Batches between two looks at the clock: the loss is read from the device then, which waits for all of them."""
+LEAST = 50
+"""Batches that are trained however little time there is."""
 
 
-def pace(prepared: Prepared, seconds: float) -> float:
-    """Training batches per second of a network that is thrown away.
+def pace(setting: Setting, seconds: float) -> float:
+    """Training batches per second of a network that is thrown away, in the numerics and the way of the search.
 
     Args:
-        prepared: the task on its device.
-        seconds: to train for, after a first chunk that warms up; at least one chunk is trained.
+        setting: the task on its device.
+        seconds: to train for, after some batches that warm up; at least `LEAST` batches are trained, or an epoch.
     """
-    task, steps = prepared.task, prepared.splits.train.steps
+    prepared, numerics = setting.prepared, Numerics(setting.prepared.device, fast=setting.fast)
     model = prepared.fresh(0)
-    optimizer = make_optimizer(task, model)
-    loop = Loop(model, optimizer, prepared.loss, prepared.splits.train, 0, _nothing, _nothing, task.train_epoch)
-    rates = [1.0] * min(CHUNK, steps)
-    train_epoch(loop, 0, rates)
-    began, count = time.perf_counter(), 0
-    while not count or time.perf_counter() - began < seconds:
-        train_epoch(loop, count, rates)
-        count += len(rates)
-    return count / (time.perf_counter() - began)
+    loop = Loop(
+        model,
+        make_optimizer(prepared.task, model, graphed=setting.graphed),
+        prepared.loss,
+        prepared.splits.train,
+        seed=0,
+        own=prepared.task.train_epoch,
+        forward=numerics.forward,
+        capture=CudaCapture(prepared.device) if setting.graphed else None,
+    )
+    with numerics.training():
+        train_epoch(loop, 0, [1.0] * LEAST)
+        began, taken = time.perf_counter(), _Taken(time.perf_counter() + seconds)
+        while not taken.count or time.perf_counter() < taken.until:  # the loss is read at the end of every epoch only
+            train_epoch(loop, 1 + taken.count, taken.rates(prepared.splits.train.steps))
+        return taken.count / (time.perf_counter() - began)
 
 
-def _nothing() -> None:
-    """There are no masks to keep and nobody to wait for."""
+class _Taken:
+    """Counts batches until a moment.
+
+    Args:
+        until: on `time.perf_counter`.
+    """
+
+    def __init__(self, until: float) -> None:
+        self.until, self.count = until, 0
+
+    def rates(self, steps: int) -> Iterator[float]:
+        """A rate per batch of one epoch, for as long as there is time."""
+        for i in range(steps):
+            if i >= LEAST and time.perf_counter() > self.until:
+                return
+            self.count += 1
+            yield 1.0

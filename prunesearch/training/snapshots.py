@@ -22,7 +22,7 @@ from typing import Any
 from safetensors import SafetensorError, TensorSpec, serialize_file
 from safetensors.torch import load
 
-from prunesearch.training.files import Tensors, checksum, locked, opened, write_whole
+from prunesearch.training.files import Tensors, checksum, locked, opened, remove_drafts, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -59,11 +59,11 @@ class SnapshotStore:
         """What is known of a stage, or None. A file that cannot be read counts as absent, and goes."""
         path = self._path(key, "json")
         try:
-            found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            found: dict[str, Any] = {**json.loads(path.read_text(encoding="utf-8"))}
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError):
-            self._drop(key, "its facts cannot be read")
+        except (OSError, ValueError, TypeError):
+            self.drop(key, "its facts cannot be read")
             return None
         return found
 
@@ -85,7 +85,7 @@ class SnapshotStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, ValueError, KeyError, SafetensorError) as problem:
-            self._drop(key, str(problem))
+            self.drop(key, str(problem))
             return None
         _touch(path)
         self._remember(key, tensors)
@@ -167,7 +167,8 @@ class SnapshotStore:
             _, oldest = self._recent.popitem(last=False)
             self._recent_bytes -= _size(oldest)
 
-    def _drop(self, key: str, why: str) -> None:
+    def drop(self, key: str, why: str) -> None:
+        """Remove a stage that is of no use, with a warning."""
         log.warning("snapshot %s is damaged (%s); it is dropped and trained again", key[:12], why)
         for kind in ("safetensors", "json"):
             _remove(self._path(key, kind))
@@ -175,6 +176,7 @@ class SnapshotStore:
     def _make_room(self) -> None:
         """Remove tensors until nine tenths of the budget are left: of the pruned before the dense, least recent first."""
         self._uncounted = 0
+        remove_drafts(self.folder)
         files = list(self._on_disk())
         total = sum(stat.st_size for _, stat in files)
         if total <= self.budget:

@@ -10,13 +10,18 @@ import hashlib
 import json
 import struct
 from collections.abc import Sequence
-from dataclasses import asdict
-from pathlib import Path
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from uuid import uuid4
 
 import torch
 
+from prunesearch.catalogue import CRITERIA
+from prunesearch.criteria import BUILT_IN, load_criterion
+from prunesearch.criteria.base import Score
 from prunesearch.policy import Policy
 from prunesearch.schedules.base import Order
+from prunesearch.tasks.contents import Reader
 
 NUMERIC_CODE = 5
 """Counted up with every change of ours that changes the bits of a training run."""
@@ -36,7 +41,7 @@ _SELECTION = (
 """Fields of a policy that, beside the order, say which elements go."""
 
 
-def root_key(task: str, seed: int, mode: str, device: torch.device, plugins: Sequence[str]) -> str:
+def root_key(task: str, seed: int, mode: str, device: torch.device) -> str:
     """k(0).
 
     Args:
@@ -44,11 +49,10 @@ def root_key(task: str, seed: int, mode: str, device: torch.device, plugins: Seq
         seed: of the trial.
         mode: number format, memory format, and whether a final cut of units trains on as the smaller network.
         device: where training runs; GPUs count by model.
-        plugins: files with criteria of the user's own; their content counts.
     """
     kind = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
-    sources = [hashlib.sha256(Path(p).read_bytes()).hexdigest() for p in plugins]
-    said = [task, seed, mode, torch.__version__, device.type, kind, torch.get_num_threads(), sources, NUMERIC_CODE]
+    versions = [torch.__version__, version("torch-pruning"), NUMERIC_CODE]
+    said = [task, seed, mode, device.type, kind, torch.get_num_threads(), versions]
     return _hash(json.dumps(said).encode())
 
 
@@ -66,8 +70,33 @@ def next_key(key: str, policy: Policy | None, order: Order | None, rates: Sequen
         fields = policy.canonical().present()
         # where the rates go is said by `rates`, whatever the order called it
         said = {k: v for k, v in asdict(order).items() if k not in ("lr_restart", "lr_length", "initial_learning_rate")}
-        ordered = [said, {name: fields.get(name) for name in _SELECTION}]
+        ordered = [said, {name: fields.get(name) for name in _SELECTION}, criterion_code(policy.criterion)]
     return _hash(key.encode() + json.dumps(ordered, sort_keys=True).encode() + struct.pack(f"<{len(rates)}d", *rates))
+
+
+@dataclass
+class _Codes:
+    """What was read of scores, by identity: what runs is what was loaded, whatever its file says by now."""
+
+    read: dict[int, tuple[Score, str]] = field(default_factory=dict)
+
+    def of(self, name: str, score: Score) -> str:
+        if id(score) not in self.read:
+            reader = Reader()
+            said = json.dumps([repr(CRITERIA[name]), reader.said(score), "" if reader.whole else uuid4().hex])
+            self.read[id(score)] = score, _hash(said.encode())
+        return self.read[id(score)][1]
+
+
+_CODES = _Codes()
+
+
+def criterion_code(name: str) -> str:
+    """Hash of the code of a criterion of the user's own and of what it holds, as it was when first asked for; "" for ours.
+
+    Of what cannot be read it is another one in every process.
+    """
+    return "" if name in BUILT_IN else _CODES.of(name, load_criterion(name))
 
 
 def _hash(data: bytes) -> str:

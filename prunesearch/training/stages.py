@@ -40,7 +40,8 @@ class Stages:
         model: the network that is trained.
         optimizer: the one that trains it.
         between: called while waiting for another process.
-        strict: count a stage as known only where its tensors are there too.
+        lost: stages whose snapshots were missed: they count as known only where their tensors are there again.
+        own: stages that this trial has trained itself, in an earlier try too.
         ahead: nobody counts the epochs of this trial; who takes such an epoch first counts it as trained by itself.
     """
 
@@ -50,7 +51,8 @@ class Stages:
     model: nn.Module
     optimizer: Optimizer
     between: Callable[[], None]
-    strict: bool = False
+    lost: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
     ahead: bool = False
     _behind: bool = field(default=False, init=False)
     _pruned: bool = field(default=False, init=False)
@@ -89,8 +91,12 @@ class Stages:
         tensors = self.store.get(self._standing)
         if tensors is None:
             raise StageLost(self._standing)
-        put_network(self.model, tensors)
-        put_optimizer(self.model, self.optimizer, tensors)
+        try:
+            put_network(self.model, tensors)
+            put_optimizer(self.model, self.optimizer, tensors)
+        except (KeyError, ValueError) as problem:
+            self.store.drop(self._standing, f"it is of another network: {problem}")
+            raise StageLost(self._standing) from problem
         self._behind = False
 
     def trained(self, row: EpochRow) -> None:
@@ -103,16 +109,22 @@ class Stages:
             log.warning("epochs are not shared: %s", problem)
             self.store = None
             return
+        self.own.add(self.key)
         self.store.put(self.key, tensors, {"row": asdict(row), "dense": not self._pruned, "ahead": self.ahead})
 
     def _known(self) -> EpochRow | None:
-        if self.store is None or (self.strict and not self.store.has(self.key)):
+        if self.store is None or (self.key in self.lost and not self.store.has(self.key)):
             return None
         facts = self.store.facts(self.key)
         if facts is None:
+            return None
+        try:
+            row = EpochRow(**facts["row"])
+        except (KeyError, TypeError):
+            self.store.drop(self.key, "another version has written its facts")
             return None
         self._behind, self._standing = True, self.key
         counts = facts.get("ahead", False) and not self.ahead
         if counts:
             self.store.amend(self.key, {**facts, "ahead": False})
-        return replace(EpochRow(**facts["row"]), shared=not counts)
+        return replace(row, shared=not counts and self.key not in self.own)

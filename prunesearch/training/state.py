@@ -46,9 +46,17 @@ def capture(model: nn.Module, optimizer: Optimizer) -> Tensors:
 
 @torch.no_grad()
 def put_network(model: nn.Module, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Copy captured parameters and buffers into a network of the same shapes; parameters keep identity and strides."""
+    """Copy captured parameters and buffers into a network of the same shapes; parameters keep identity and strides.
+
+    Raises:
+        KeyError: one of them was not captured.
+        ValueError: one of them has another shape.
+    """
     for name, tensor in network_tensors(model).items():
-        tensor.copy_(tensors[f"model/{name}"])
+        saved = tensors[f"model/{name}"]
+        if saved.shape != tensor.shape:
+            raise ValueError(f"{name} is {tuple(saved.shape)} in it, not {tuple(tensor.shape)}")
+        tensor.copy_(saved)
 
 
 @torch.no_grad()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
-from benchmarks.data import network, raw
+from benchmarks.data import Pair, network, raw
 from benchmarks.peers import expert, tutorial
 from benchmarks.peers.masks import Masks
 from benchmarks.scenarios import SCENARIOS, Scenario, one_of_each
@@ -18,6 +20,8 @@ from prunesearch.engines.base import EngineSpec
 from prunesearch.policy import Policy
 from prunesearch.pruning.session import PruningSession
 from prunesearch.results import Job
+from prunesearch.training.data import Batches
+from prunesearch.training.prepare import Prepared, prepare
 from prunesearch.trial import TrialRunner
 
 DIGITS = SCENARIOS["digits"]
@@ -119,3 +123,40 @@ def test_a_policy_ends_alike(policy: dict[str, Any]) -> None:
     assert found["expert"][2] == found["prunesearch"][2]
     if policy["granularity"] == "weight":
         assert found["tutorial"][2] == found["prunesearch"][2]
+
+
+class OurBatches(expert.Data):
+    """The images of an expert's script, in the split and in the order of prunesearch."""
+
+    def __init__(self, prepared: Prepared) -> None:
+        super().__init__(DIGITS, None, tuned=True)
+        self._splits, self._epoch = prepared.splits, 0
+        self.train, self.val, self.test = (whole(b) for b in (self._splits.train, self._splits.val, self._splits.test))
+
+    def shuffled(self) -> Iterator[Pair]:
+        epoch, self._epoch = self._epoch, self._epoch + 1
+        return self._splits.train.shuffled(0, epoch)
+
+
+def whole(batches: Batches | None) -> Pair:
+    """All of a split, in order."""
+    assert batches is not None
+    x, y = zip(*batches.ordered(), strict=True)
+    return torch.cat(x), torch.cat(y)
+
+
+@pytest.mark.parametrize("function", ["one_shot_static", "gradual", "iterative", None])
+def test_from_equal_values_and_batches_the_expert_comes_to_the_same_figures(
+    function: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the two differ in is what they draw: the split, the initial values and the order."""
+    listed = next(p for p in one_of_each(DIGITS.policies()) if p.get("function") == function)
+    policy = {**listed, "granularity": "weight", "epochs": 4, "epoch_threshold": 1}
+    spec = EngineSpec("digits", device="cpu", epochs=4)
+    prepared = prepare(digits(), "digits", seed=0, device=torch.device("cpu"), epochs=4)
+    monkeypatch.setattr(expert, "network", lambda _: prepared.fresh(0))
+    longer = replace(DIGITS, epochs=4)
+    found = expert.Objective(longer, OurBatches(prepared), listed=True).run(policy)
+    measures = TrialRunner.from_task(digits(), spec).run(Job(0, Policy.parse(policy), 4, seed=0)).measures
+    assert measures is not None
+    assert found[:2] == (measures.accuracy, measures.test_accuracy)

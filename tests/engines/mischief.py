@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import sys
 import time
 import warnings
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 from torch import nn
 
 import prunesearch.tasks as tasks
+from prunesearch import trial
 
 
 def make_task() -> tasks.Task:
@@ -26,6 +30,20 @@ def make_task() -> tasks.Task:
 def slow() -> tasks.Task:
     """The same, with epochs that never end."""
     return _task(for_ever)
+
+
+def changing() -> tasks.Task:
+    """One whose learning rate is what a file says, as if it was edited."""
+    return replace(_task(None), lr=float(Path(os.environ["MISCHIEF"]).with_name("rate").read_text()))
+
+
+def scarce() -> tasks.Task:
+    """Loads in the first worker alone, as where there is memory for one."""
+    others = json.loads(Path(os.environ["MISCHIEF"]).with_name("others").read_text())
+    workers = [child for child in psutil.Process(os.getppid()).children() if child.pid not in others]
+    if min(workers, key=lambda child: child.create_time()).pid != os.getpid():
+        raise MemoryError("there is room for one")
+    return _task(None)
 
 
 def doomed() -> tasks.Task:
@@ -72,6 +90,9 @@ def train_epoch(model: nn.Module, batches: Iterable[Any], optimizer: torch.optim
         case "print":
             sys.stdout.write("x" * 200_000)
             sys.stdout.flush()
+        case "break":
+            setattr(trial, "answers", lambda _: False)  # noqa: B010 - the name is not exported
+            raise torch.AcceleratorError("CUDA error: an illegal memory access was encountered")
         case "warn":
             warnings.warn(f"OMP_NUM_THREADS is {os.environ['OMP_NUM_THREADS']}", stacklevel=1)
     total = 0.0

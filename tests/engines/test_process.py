@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -15,7 +16,8 @@ import psutil
 import pytest
 
 from prunesearch.engines import Engine, EngineSpec, open_engine
-from prunesearch.errors import EnvironmentFailure
+from prunesearch.engines.fleet import Fleet
+from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.results import Outcome
 from tests.engines.contract import drain, job
 
@@ -117,6 +119,61 @@ def test_warnings_reach_the_log_once_and_threads_are_one(engine: Engine, order: 
     found = [r for r in caplog.records if "OMP_NUM_THREADS is 1" in r.getMessage()]
     assert len(found) == 1
     assert found[0].levelno == logging.WARNING
+
+
+def test_a_worker_whose_gpu_answers_no_more_is_replaced_between_two_jobs(
+    engine: Engine, order: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The job that broke it has a result; the next is not lost to it."""
+    assert runs_well(engine, order)
+    with caplog.at_level(logging.WARNING, logger="prunesearch.engines"):
+        outcome = told(engine, order, "break")
+        assert outcome.result is not None
+        assert (outcome.result.state, outcome.result.outside) == ("failed", True)
+        assert runs_well(engine, order)
+    assert "the GPU does not answer this process any more" in caplog.text
+
+
+def test_a_worker_does_not_go_on_with_a_task_that_has_changed(order: Path) -> None:
+    rate = order.with_name("rate")
+    rate.write_text("0.05")
+    with open_engine("process", EngineSpec(f"{TASK}:changing", device="cpu", workers=1)) as engine:
+        assert runs_well(engine, order)
+        for change in ("0.05", "0.01"):
+            rate.write_text(change)
+            for child in psutil.Process().children():
+                child.kill()
+            if change == "0.05":
+                assert runs_well(engine, order)
+        engine.submit(job(1))
+        with pytest.raises(TaskError, match="the task is not what it was when the search began"):
+            engine.next(timeout=60)
+
+
+def test_workers_that_load_other_tasks_are_told_of(order: Path, caplog: pytest.LogCaptureFixture) -> None:
+    fleet = Fleet(EngineSpec(f"{TASK}:changing", device="cpu", workers=2))
+    with caplog.at_level(logging.WARNING, logger="prunesearch.engines"):
+        for index, rate in enumerate(("0.05", "0.01")):
+            order.with_name("rate").write_text(rate)
+            fleet.ask(index, "cpu", "describe")
+    fleet.close()
+    fleet.bury()
+    assert "the task is another one in every process" in caplog.text
+
+
+def test_a_worker_in_which_the_task_does_not_load_leaves_the_trials_to_the_others(
+    order: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    order.with_name("others").write_text(json.dumps([child.pid for child in psutil.Process().children()]))
+    with (
+        caplog.at_level(logging.WARNING, logger="prunesearch.engines"),
+        open_engine("process", EngineSpec(f"{TASK}:scarce", device="cpu", workers=2)) as engine,
+    ):
+        for number in range(4):
+            engine.submit(job(number))
+        outcomes = drain(engine, 4)
+    assert [o.result.state for o in outcomes if o.result] == ["complete"] * 4
+    assert "takes no trials, for the task does not load in it" in caplog.text
 
 
 def test_workers_that_only_die_end_the_search_with_the_reason() -> None:

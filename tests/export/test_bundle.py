@@ -17,6 +17,7 @@ from prunesearch.errors import EnvironmentFailure, InfeasibleError, TaskError, T
 from prunesearch.export.bundle import ARCHITECTURE, CARD, POLICY, WEIGHTS
 from prunesearch.policy import Policy
 from prunesearch.report.words import number
+from prunesearch.search.folders import MARK
 from prunesearch.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +102,23 @@ def test_weights_from_running_again_are_those_that_were_kept(searched: tuple[str
         second = ps.load(ps.export("s", trial=trial, to=str(tmp_path / "again"), store=url))
     finally:
         hidden.rename(kept)
+    for name, tensor in first.state_dict().items():
+        assert torch.equal(tensor, second.state_dict()[name]), name
+
+
+def test_a_network_of_another_study_in_the_folder_is_not_shipped(searched: tuple[str, str, Path], tmp_path: Path) -> None:
+    url, _, kept = searched
+    trial = some_trial(url)
+    first = ps.load(ps.export("s", trial=trial, to=str(tmp_path / "kept"), store=url))
+    mark, weights = kept / "s" / MARK, kept / "s" / f"trial-{trial:05d}" / WEIGHTS
+    before = mark.read_bytes(), weights.read_bytes()
+    try:
+        mark.write_text("2026-01-01T00:00:00.000+00:00\n")
+        weights.write_bytes(b"those of another network")
+        second = ps.load(ps.export("s", trial=trial, to=str(tmp_path / "again"), store=url))
+    finally:
+        mark.write_bytes(before[0])
+        weights.write_bytes(before[1])
     for name, tensor in first.state_dict().items():
         assert torch.equal(tensor, second.state_dict()[name]), name
 

@@ -99,6 +99,71 @@ def test_who_never_makes_way_is_not_waited_for_twice(tmp_path: Path, caplog: pyt
         lane.close()
 
 
+def test_patience_is_lost_by_halves_and_comes_back(tmp_path: Path) -> None:
+    lane = Lane("cpu", folder=tmp_path / "locks", patience=0.8)
+    waits = []
+    with user("stuck", tmp_path) as process:
+        assert line(process) == "working"
+        for _ in range(3):
+            before = lane.waited
+            with lane.alone():
+                waits.append(lane.waited - before)
+        process.kill()
+        process.wait()
+    assert waits == pytest.approx([0.8, 0.4, 0.2], abs=0.08)
+    with lane.alone():
+        pass
+    with user("stuck", tmp_path) as process:
+        assert line(process) == "working"
+        before = lane.waited
+        with lane.alone():
+            assert lane.waited - before == pytest.approx(0.8, abs=0.08)
+    lane.close()
+
+
+def test_who_went_on_beside_a_measurement_makes_way_for_the_next(tmp_path: Path) -> None:
+    worker, first, second = (Lane("cpu", folder=tmp_path / "locks", patience=0.01) for _ in range(3))
+    with first.alone(), worker.working():  # it had no patience, and works beside the first
+        assert len(worker.notes) == 1
+        first.close()
+        worker.checkpoint()
+        with second.alone():
+            assert len(second.notes) == 1  # who could not have it alone, for the worker is back in the room
+    for lane in (worker, second):
+        lane.close()
+
+
+def test_others_get_the_device_when_it_has_done_all_that_it_was_given(tmp_path: Path) -> None:
+    free = []
+
+    def drain() -> None:
+        lane = Lane("gpu", folder=tmp_path / "locks", patience=0.05)
+        with lane.alone():
+            free.append(not lane.notes)
+        lane.close()
+
+    mine = Lane("gpu", folder=tmp_path / "locks", drain=drain)
+    with mine.working():
+        assert not free
+    assert free == [False]  # it was called while nobody else could have the device
+    drain()
+    assert free == [False, True]
+    mine.close()
+
+
+def test_a_device_that_cannot_be_waited_for_is_free_all_the_same(tmp_path: Path) -> None:
+    def broken() -> None:
+        raise RuntimeError("CUDA error")
+
+    mine, other = (Lane("gpu", folder=tmp_path / "locks", patience=0.05, drain=d) for d in (broken, None))
+    with pytest.raises(RuntimeError, match="CUDA error"), mine.working():
+        pass
+    with other.alone():
+        assert not other.notes
+    mine.close()
+    other.close()
+
+
 def test_a_measurer_that_hangs_does_not_hold_up_training_for_ever(tmp_path: Path) -> None:
     lane = Lane("cpu", folder=tmp_path / "locks", patience=0.02)
     with user("alone", tmp_path) as process:

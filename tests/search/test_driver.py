@@ -18,6 +18,7 @@ from prunesearch.errors import EnvironmentFailure, InfeasibleError, StoreError, 
 from prunesearch.front import Front, directions_of
 from prunesearch.results import Job, Outcome, Result, TaskInfo
 from prunesearch.search import events
+from prunesearch.search.folders import MARK
 from prunesearch.search.fronts import row_of
 from prunesearch.spec import SAMPLERS
 from prunesearch.store import ENDED, Store
@@ -184,7 +185,7 @@ def test_folders_of_networks_that_left_the_front_are_removed(bench: Bench, tmp_p
     (tmp_path / "kept" / "s" / "mine.txt").write_text("not a trial")
     outcome = bench.search(spec(trials=15), engine=Wrapped(kept), artifacts=tmp_path / "kept")
     names = {path.name for path in (tmp_path / "kept" / "s").iterdir()}
-    assert names == {"mine.txt", *(f"trial-{n:05d}" for n in outcome.front.trials)}
+    assert names == {"mine.txt", MARK, *(f"trial-{n:05d}" for n in outcome.front.trials)}
     for keep, count in (("all", 4), ("none", 0)):
         bench.search(spec(name=keep, trials=4), engine=Wrapped(kept), keep=keep, artifacts=tmp_path / "kept")
         assert len(list((tmp_path / "kept" / keep).glob("trial-*"))) == count

@@ -219,6 +219,42 @@ def test_without_an_exact_dense_network_the_figures_stay_fast_and_that_is_said(b
     assert bench.search(said(), engine=Exact()).front.numerics == "remeasured"
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_who_fails_for_want_of_memory_is_tried_again_and_never_dropped(bench: Bench, times: int) -> None:
+    left = [times]
+
+    def change(outcome: Outcome) -> Outcome:
+        if outcome.job.number != victim or not left[0]:
+            return outcome
+        left[0] -= 1
+        return replace(outcome, result=Result("failed", None, reason="out of memory", outside=True))
+
+    victim = bench.search(said(name="plain", numerics="exact"), engine=Exact()).front.trials[0]
+    first = bench.search(said(), engine=Exact(change))
+    assert first.front.numerics == ("remeasured" if times == 1 else "fast")
+    told = [w.text for w in bench.told(events.Warned) if "out of memory" in w.text]
+    assert told == [] if times == 1 else told[0].startswith(f"trial {victim} could not be trained in exact numerics")
+    again = Exact()
+    second = bench.search(said(), engine=again)
+    assert again.exact == ([] if times == 1 else [victim])
+    assert second.front.numerics == "remeasured" and victim in second.front.trials
+
+
+def test_the_latency_of_the_dense_network_stays_that_of_the_study(bench: Bench) -> None:
+    """All ratios refer to it: measured again it would move every member, and who is as fast as it would not be."""
+
+    def slower(outcome: Outcome) -> Outcome:
+        assert outcome.result is not None and outcome.result.measures is not None
+        if outcome.job.number != DENSE:
+            return outcome
+        return replace(outcome, result=replace(outcome.result, measures=replace(outcome.result.measures, latency_ms=1e6)))
+
+    bench.search(said(objectives=["accuracy", "latency_ms"]), engine=Exact(slower))
+    dense, again = bench.store.study("s").dense, bench.store.exact("s")[DENSE].measures
+    assert dense is not None and again is not None and dense.measures.latency_ms is not None
+    assert (again.latency_ms, again.latency_iqr_ms) == (dense.measures.latency_ms, dense.measures.latency_iqr_ms)
+
+
 def test_numerics_may_not_change(bench: Bench) -> None:
     bench.search(said(), engine=Exact())
     with pytest.raises(StudyError, match="numerics: was fast, is now exact"):

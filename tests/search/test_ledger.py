@@ -101,13 +101,20 @@ def test_no_ticket_is_dealt_with_twice_and_none_of_a_living_driver(
 
 def test_whose_driver_lives() -> None:
     mine = owner_name()
-    host, pid, began, thread = mine.split("/")
+    host, pid, began, thread, numbering = mine.split("/")
     assert life_of(mine) == "dead"  # an earlier run in this very thread
     assert life_of(None) == life_of(RELEASED) == "dead"
-    assert life_of(f"elsewhere-{host}/{pid}/{began}/{thread}") == "unknown"
-    assert life_of(f"{host}/{pid}/{int(began) - 500}/{thread}") == "dead"  # the number was given to another process
-    assert life_of(f"{host}/{2**22 + 1}/{began}/1") == "dead"
-    assert life_of("nonsense") == "unknown"
+    assert life_of(f"elsewhere-{host}/{pid}/{began}/{thread}/{numbering}") == "unknown"
+    assert life_of(f"{host}/{pid}/{int(began) - 500}/{thread}/{numbering}") == "dead"  # the number was given to another process
+    assert life_of(f"{host}/{2**22 + 1}/{began}/1/{numbering}") == "dead"
+    assert life_of("nonsense") == life_of(f"{host}/{pid}/{began}") == "unknown"
+
+
+def test_a_driver_on_another_host_of_the_same_name_is_not_dead() -> None:
+    host, _, began, _, numbering = owner_name().split("/")
+    boot, space = numbering.split(":")
+    for there in (f"{boot}-of-a-clone:{space}", f"{boot}:{space}-of-a-container"):
+        assert life_of(f"{host}/{2**22 + 1}/{began}/1/{there}") == "unknown"
 
 
 def test_a_thread_of_this_process_lives_as_long_as_it_runs() -> None:
@@ -136,9 +143,9 @@ def test_a_process_lives_as_long_as_it_runs() -> None:
     assert child.stdout is not None
     owner = child.stdout.readline().strip()
     assert owner.startswith(f"{socket.gethostname()}/{child.pid}/")
-    assert life_of(owner) == "alive"
+    assert life_of(owner) == life_of(owner.rpartition("/")[0]) == "alive"  # the second as an earlier version named it
     child.communicate("\n")
-    assert life_of(owner) == "dead"
+    assert life_of(owner) == life_of(owner.rpartition("/")[0]) == "dead"
 
 
 class Left(Bench):

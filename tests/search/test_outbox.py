@@ -172,6 +172,13 @@ def test_a_study_begun_anew_or_restored_goes_on(
         assert set_aside(bench, path, why)
 
 
+def test_the_result_of_a_trial_that_was_given_up_meanwhile_is_set_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = interrupted(bench, monkeypatch)
+    assert bench.store.lose_trial("s", 3, "its driver died")
+    assert bench.search(spec(trials=6)).done == 6
+    assert set_aside(bench, path, "trial 3 was given up meanwhile")
+
+
 def test_other_errors_are_not_waited_for(tmp_path: Path) -> None:
     def broken() -> None:
         raise KeyError("bug")

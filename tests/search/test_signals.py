@@ -11,8 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from prunesearch.engines import fake
+from prunesearch.engines.base import EngineSpec
+from prunesearch.engines.fake import FakeEngine
+from prunesearch.results import Job, Outcome
+from prunesearch.search.events import TrialStarted
 from prunesearch.search.signals import Interrupted, StopFlag
 from prunesearch.store import Store
+from tests.search.conftest import Bench
+from tests.search.parts import spec
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,6 +56,31 @@ def test_outside_the_main_thread_it_listens_to_nothing() -> None:
     thread.start()
     thread.join()
     assert found == [None]
+
+
+class Pressed(FakeEngine):
+    """Ctrl-C in the wait after trial 3 was handed over."""
+
+    last = -1
+
+    def submit(self, job: Job) -> None:
+        super().submit(job)
+        self.last = job.number
+
+    def next(self, timeout: float | None = None) -> Outcome | None:
+        if timeout and self.last == 3:
+            signal.raise_signal(signal.SIGINT)
+        return super().next(timeout)
+
+
+def test_what_the_engine_has_finished_at_ctrl_c_is_recorded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fake, "_SLOW", 10_000)  # trial 3 has not finished, and trial 2 has
+    said = spec(trials=6, workers=2)
+    first = bench.search(said, engine=Pressed(EngineSpec(said.task, workers=2), faults={3: ["slow"]}))
+    assert (first.stopped, first.done) == ("interrupt", 3)
+    assert [t.state for t in bench.store.tickets("s")] == ["done", "done", "done", "taken"]
+    assert bench.search(said).done == 6
+    assert [e.number for e in bench.told(TrialStarted) if e.again] == [3]
 
 
 SEARCH = """

@@ -106,7 +106,7 @@ def test_a_copy_that_fails_leaves_nothing(
     def full(*_: object) -> None:
         raise OperationalError("INSERT", {}, Exception("database or disk is full"))
 
-    monkeypatch.setattr(copying, "_copy_ours", full)
+    monkeypatch.setattr(copying, "_write_ours", full)
     with Store.open(other_url, write=True) as target:
         with pytest.raises(StoreError, match="disk is full"):
             filled.copy_study("s", target)

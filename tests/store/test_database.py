@@ -32,9 +32,16 @@ def test_a_study_can_be_made_before_its_task_is_known(store: Store, parts: Any) 
     assert store.create_study("s", {}, None, "0", {}).info is None
     store.set_info("s", parts.info())
     store.set_spec("s", {"trials": 20})
-    store.set_dense("s", parts.dense(), 2.5)
+    assert store.set_dense("s", parts.dense(), 2.5)
     found = store.study("s")
     assert (found.info, found.dense, found.dense_seconds, found.spec) == (parts.info(), parts.dense(), 2.5, {"trials": 20})
+
+
+def test_the_dense_reference_that_is_stored_first_stays(store: Store, parts: Any) -> None:
+    parts.fill(store)
+    before = store.study("s")
+    assert not store.set_dense("s", replace(parts.dense(), signature="another"), 9.0)
+    assert store.study("s") == before
 
 
 def test_the_latest_study_is_the_one_last_written_to(store: Store, parts: Any) -> None:

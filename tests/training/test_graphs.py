@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import copy
+import random
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -42,6 +44,14 @@ class Rerun:
             return step()
 
         return replay
+
+
+class Runs(Rerun):
+    """Records as torch does: the step's Python code runs once, and a replay does what it did then."""
+
+    def record(self, step: Callable[[], torch.Tensor]) -> Callable[[], torch.Tensor]:
+        step()
+        return super().record(step)
 
 
 class Refuses(Rerun):
@@ -161,3 +171,17 @@ def test_a_replay_is_the_step_it_was_recorded_from() -> None:
             set_rate(optimizer, 1.0 / (i + 1))
         assert float(graphed(x, y)) == pytest.approx(float(plain(x, y)), abs=1e-6)
     assert torch.allclose(model.weight, other.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("draw", [lambda: torch.rand(()), random.random, np.random.random], ids=["torch", "python", "numpy"])
+def test_what_draws_on_the_cpu_is_not_recorded(draw: Callable[[], Any], caplog: pytest.LogCaptureFixture) -> None:
+    """A replay would draw the same again in every step."""
+    capture, given = Runs(), (torch.zeros(2), torch.zeros(2))
+    quiet, drawing = (GraphedStep(step, capture) for step in (lambda x, _: x.sum(), lambda x, _: x.sum() * float(draw())))
+    for _ in range(WARM_UP + 2):
+        quiet(*given)
+    assert capture.replayed == 2
+    for _ in range(WARM_UP + 2):
+        drawing(*given)
+    assert capture.replayed == 2
+    assert "draws random numbers on the CPU" in caplog.text

@@ -201,3 +201,14 @@ def test_one_process_at_a_time_trains_a_stage_and_death_frees_it(tmp_path: Path,
         assert waited >= 5
         assert store.waited >= 0.05
     holder.join()
+
+
+def test_what_a_killed_process_was_writing_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    store = fresh(tmp_path)
+    store.put("ab12", tensors(1.0), {})
+    old, young = (tmp_path / "ab" / f".{name}.safetensors.{os.getpid()}.draft" for name in ("old", "young"))
+    for draft in (old, young):
+        draft.write_bytes(b"half of it")
+    os.utime(old, (time.time() - 7200,) * 2)
+    fresh(tmp_path).put("cd34", tensors(2.0), {})
+    assert (old.exists(), young.exists()) == (False, True)

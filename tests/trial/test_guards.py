@@ -47,12 +47,24 @@ RAISED = {
 
 
 def test_a_full_disk_lies_outside_of_the_trial(runner: TrialRunner, tmp_path: Path) -> None:
-    for wanted in ("record_to", "keep_to"):
-        with full_disk(1_000):
-            result = runner.run(job(policy(), **{wanted: str(tmp_path / "here")}))
-        assert (result.state, result.outside, result.trace) == ("failed", True, None)
-        assert re.match("cannot write .*/here': .*File too large", result.reason or "")
+    with full_disk(1_000):
+        result = runner.run(job(policy(), record_to=str(tmp_path / "here")))
+    assert (result.state, result.outside, result.trace) == ("failed", True, None)
+    assert re.match("cannot write .*/here': .*File too large", result.reason or "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_costs_the_network_and_no_figure(
+    runner: TrialRunner, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = runner.run(job(policy(), keep_to=str(tmp_path / "whole")))
+    with full_disk(1_000):
+        result = runner.run(job(policy(), keep_to=str(tmp_path / "here")))
+    assert (result.state, result.kept_in) == ("complete", None)
+    assert measured(result).accuracy == measured(whole).accuracy
+    assert re.search("the network is not kept: cannot write .*/here': .*File too large", "\n".join(result.notes))
+    assert "the network is not kept" in caplog.text
+    assert [p.name for p in tmp_path.iterdir()] == ["whole"]
 
 
 @pytest.mark.parametrize("name", RAISED)

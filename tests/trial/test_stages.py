@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from prunesearch import catalogue
+from prunesearch.criteria import CriterionInfo, register_score, registry
+from prunesearch.criteria.base import Part, Score
 from prunesearch.engines.base import EngineSpec
 from prunesearch.policy import Policy
 from prunesearch.results import Job, Result
@@ -208,6 +213,89 @@ def test_evicted_snapshots_are_trained_again(tmp_path: Path) -> None:
     again = runner(make_task(), tmp_path).run(job(made))
     assert bare(first) == bare(again)
     assert again.epochs_trained == 4
+
+
+def by_epoch(folder: Path) -> dict[int, Path]:
+    """The facts of the only chain of stages in a folder."""
+    return {json.loads(path.read_text())["row"]["epoch"]: path for path in folder.glob("??/*.json")}
+
+
+def test_a_lost_stage_is_trained_from_the_one_before_it(tmp_path: Path) -> None:
+    """The second and third epoch are known without their tensors: they are trained again, and the first is not."""
+    made = policy(function="one_shot_static", epoch_threshold=3)
+    runner(make_task(), tmp_path / "stages").run(Job(number=-1, policy=None, epochs=4, seed=0))
+    known = by_epoch(tmp_path / "stages")
+    for epoch in (1, 2):
+        known[epoch].with_suffix(".safetensors").unlink()
+    found = runner(make_task(), tmp_path / "stages").run(job(made))
+    assert [row.shared for row in found.epochs] == [True, False, False, False]
+    assert bare(found) == bare(runner(make_task(), None).run(job(made)))
+
+
+def test_an_epoch_that_was_trained_before_another_was_found_lost_counts_as_trained(tmp_path: Path) -> None:
+    """The first two are unknown and trained here; the third is known without tensors, which is found out in the fourth."""
+    made = policy(function="one_shot_static", epoch_threshold=3)
+    runner(make_task(), tmp_path).run(Job(number=-1, policy=None, epochs=4, seed=0))
+    known = by_epoch(tmp_path)
+    known[2].with_suffix(".safetensors").unlink()
+    for epoch in (0, 1):
+        known[epoch].unlink()
+        known[epoch].with_suffix(".safetensors").unlink()
+    found = runner(make_task(), tmp_path).run(job(made))
+    assert (found.epochs_trained, [row.shared for row in found.epochs]) == (4, [False] * 4)
+
+
+@pytest.mark.parametrize("facts", ["[]", "{}", '{"row": {"epoch": 0, "colour": "red"}}'])
+def test_facts_that_another_version_wrote_are_replaced(facts: str, tmp_path: Path) -> None:
+    first = runner(make_task(), tmp_path).run(job(policy()))
+    for path in tmp_path.glob("??/*.json"):
+        path.write_text(facts)
+    again = runner(make_task(), tmp_path).run(job(policy()))
+    assert bare(again) == bare(first)
+    assert again.epochs_trained == 4
+
+
+@pytest.mark.parametrize("shape", [(), (2,)], ids=["one number", "another shape"])
+def test_a_snapshot_of_another_network_is_replaced(
+    shape: tuple[int, ...], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = policy(function="one_shot_static", epoch_threshold=2)
+    first = runner(make_task(), tmp_path).run(job(made))
+    for path in tmp_path.glob("??/*.json"):
+        tensors = load_file(path.with_suffix(".safetensors"))
+        other = {name: torch.zeros(shape) if name.startswith("model/") else tensor for name, tensor in tensors.items()}
+        SnapshotStore(tmp_path, 1 << 30).put(path.stem, other, json.loads(path.read_text()))
+    again = runner(make_task(), tmp_path).run(job(policy(function="one_shot_static", epoch_threshold=3)))
+    assert again.state == "complete", again.reason
+    assert "of another network" in caplog.text
+    assert bare(runner(make_task(), tmp_path).run(job(made))) == bare(first)
+
+
+def scoring(sign: float) -> Score:
+    """A criterion under edition: the same function at the same place, which does something else."""
+
+    def score(parts: Sequence[Part], _generator: torch.Generator) -> torch.Tensor:
+        return sign * parts[0].weight.abs().sum(1)
+
+    return score
+
+
+def test_what_a_criterion_of_the_users_own_has_pruned_is_shared_while_its_code_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_PLUGINS", registry._Plugins())
+    info = CriterionInfo("edited", "sign * sum of |w|", "a test", weights=False)
+    fields = {"criterion": "edited", "granularity": "neuron", "function": "one_shot_static", "epoch_threshold": 2}
+    results = []
+    try:
+        for sign in (1.0, 1.0, -1.0):
+            register_score(info, scoring(sign))
+            results.append(runner(make_task(), tmp_path).run(job(policy(**fields))))
+        scratch = runner(make_task(), None).run(job(policy(**fields)))
+    finally:
+        del catalogue._CATALOGUE.known["edited"]
+    assert [r.epochs_trained for r in results] == [4, 0, 2]  # dense epochs know no criterion
+    assert bare(results[2]) == bare(scratch) != bare(results[0])
 
 
 def test_a_task_with_a_loop_of_its_own_shares_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
