@@ -32,7 +32,7 @@ RECORD: dict[str, list[Run]] = {
             "scenario": "lenet300",
             "trials": 60,
             "seconds": 100.0,
-            "run": {"overhead": 0.06, "seconds": 100.0, "spent": {"trial_latency": 8.0}},
+            "run": {"overhead": 0.06, "seconds": 100.0, "spent": {"trial_latency": 8.0, "trial_cut": 2.0, "trial_wait": 4.0}},
         }
     ],
 }
@@ -62,8 +62,12 @@ def test_what_was_reached_and_what_was_not_with_its_limit(monkeypatch: pytest.Mo
         "of the workers' time: start-up 10.0%, latency 5.0%",
     ]
     assert found["lenet300: 2 workers against one"][1:3] == ["2.00", "yes"]
-    assert found["lenet300, 60 trials: outside training, evaluation and latency"][2] == "**no**"
-    assert found["lenet300, 60 trials: latency, the other worker's making way included"][1] == "4.0% (4.0% to 4.0%, 1 runs)"
+    assert found["lenet300, 60 trials: outside training, evaluation and latency"][1:] == [
+        "6.0%, one run",
+        "**no**",
+        "of the workers' time: start-up and the driver 3.0%, within trials 1.0%, waiting for epochs 2.0%",
+    ]
+    assert found["lenet300, 60 trials: latency, the other worker's making way included"][1:] == ["4.0%, one run", "yes", ""]
 
 
 def test_what_nobody_has_measured_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
