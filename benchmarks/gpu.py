@@ -36,10 +36,9 @@ from prunesearch.policy import Policy
 from prunesearch.pruning.session import PruningSession
 from prunesearch.results import LatencySpec
 from prunesearch.schedules.markdown import table
-from prunesearch.training.graphs import CudaCapture
-from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.loop import train_epoch
 from prunesearch.training.numerics import Numerics, has_bfloat16, one_thread
-from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.pace import dense_loop
 from prunesearch.training.prepare import Prepared, device_name, find_device, prepare
 
 NAME = "gpu"
@@ -112,16 +111,8 @@ def _words(fast: bool, graphed: bool) -> str:
 
 def _stepper(prepared: Prepared, fast: bool, graphed: bool, count: int) -> Callable[[], None]:
     """Trains `count` steps; reading the loss at the end of an epoch waits for all of them."""
-    model, numerics = prepared.fresh(0), Numerics(prepared.device, fast=fast)
-    loop = Loop(
-        model,
-        make_optimizer(prepared.task, model, graphed=graphed),
-        prepared.loss,
-        prepared.splits.train,
-        seed=0,
-        forward=numerics.forward,
-        capture=CudaCapture(prepared.device) if graphed else None,
-    )
+    numerics = Numerics(prepared.device, fast=fast)
+    loop = dense_loop(prepared, numerics, graphed=graphed)
 
     def run() -> None:
         with numerics.training():

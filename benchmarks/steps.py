@@ -26,9 +26,9 @@ from benchmarks.race import OURS
 from benchmarks.record import Record, Run
 from benchmarks.scenarios import SCENARIOS, Scenario
 from prunesearch.schedules.markdown import table
-from prunesearch.training.loop import Loop, train_epoch
+from prunesearch.training.loop import train_epoch
 from prunesearch.training.numerics import Numerics, has_bfloat16
-from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.pace import dense_loop
 from prunesearch.training.prepare import Prepared, prepare
 
 NAME = "steps"
@@ -74,15 +74,7 @@ def measured(scenario: Scenario, wanted: Asked) -> dict[str, Any]:
 
 def _stepper(prepared: Prepared, *, fast: bool) -> Callable[[int], None]:
     """A function that trains `STEPS` steps of one epoch's data."""
-    model = prepared.fresh(0)
-    loop = Loop(
-        model,
-        make_optimizer(prepared.task, model),
-        prepared.loss,
-        prepared.splits.train,
-        seed=0,
-        forward=Numerics(CPU, fast=fast).forward,
-    )
+    loop = dense_loop(prepared, Numerics(CPU, fast=fast))
 
     def run(epoch: int) -> None:
         train_epoch(loop, epoch, [1.0] * min(STEPS, prepared.splits.train.steps))

@@ -67,7 +67,8 @@ class Fleet:
                         raise
                     continue
                 if isinstance(answer, TaskInfo):
-                    worker.known = self._same(index, answer.digest)
+                    self._compare(index, answer.digest)
+                    worker.known = True
                 if worker.finished:
                     self._deaths.clear()
                 if not greets:
@@ -121,8 +122,8 @@ class Fleet:
             self._workers[index] = Worker(index, replace(self._spec, device=device), self._log)
             return self._workers[index]
 
-    def _same(self, index: int, digest: str) -> bool:
-        """Take note of the task that a worker has loaded: true.
+    def _compare(self, index: int, digest: str) -> None:
+        """Take note of the task that a worker has loaded.
 
         Raises:
             TaskError: it was another one before, though it was the same everywhere.
@@ -141,7 +142,6 @@ class Fleet:
                 "the task is another one in every process, so that trials can hardly be compared: something in it is drawn "
                 "without a seed, or holds what differs from process to process",
             )
-        return True
 
     def _mourn(self, index: int, worker: Worker, reason: str) -> None:
         if self._closed:

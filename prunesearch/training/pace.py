@@ -10,6 +10,7 @@ from prunesearch.training.graphs import CudaCapture
 from prunesearch.training.loop import Loop, train_epoch
 from prunesearch.training.numerics import Numerics
 from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.prepare import Prepared
 
 LEAST = 50
 """Batches that are trained however little time there is."""
@@ -23,23 +24,34 @@ def pace(setting: Setting, seconds: float) -> float:
         seconds: to train for, after some batches that warm up; at least `LEAST` batches are trained, or an epoch.
     """
     prepared, numerics = setting.prepared, Numerics(setting.prepared.device, fast=setting.fast)
-    model = prepared.fresh(0)
-    loop = Loop(
-        model,
-        make_optimizer(prepared.task, model, graphed=setting.graphed),
-        prepared.loss,
-        prepared.splits.train,
-        seed=0,
-        own=prepared.task.train_epoch,
-        forward=numerics.forward,
-        capture=CudaCapture(prepared.device) if setting.graphed else None,
-    )
+    loop = dense_loop(prepared, numerics, graphed=setting.graphed)
     with numerics.training():
         train_epoch(loop, 0, [1.0] * LEAST)
         began, taken = time.perf_counter(), _Taken(time.perf_counter() + seconds)
         while not taken.count or time.perf_counter() < taken.until:  # the loss is read at the end of every epoch only
             train_epoch(loop, 1 + taken.count, taken.rates(prepared.splits.train.steps))
         return taken.count / (time.perf_counter() - began)
+
+
+def dense_loop(prepared: Prepared, numerics: Numerics, *, graphed: bool = False) -> Loop:
+    """The training of a fresh dense network that nobody keeps.
+
+    Args:
+        prepared: the task on its device.
+        numerics: how it computes.
+        graphed: whether steps are recorded as CUDA graphs.
+    """
+    model = prepared.fresh(0)
+    return Loop(
+        model,
+        make_optimizer(prepared.task, model, graphed=graphed),
+        prepared.loss,
+        prepared.splits.train,
+        seed=0,
+        own=prepared.task.train_epoch,
+        forward=numerics.forward,
+        capture=CudaCapture(prepared.device) if graphed else None,
+    )
 
 
 class _Taken:
