@@ -26,7 +26,7 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], metric: str | Metric) -
         The metric; nan where outputs are.
     """
     model.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         if metric == "accuracy":
             return _share(model, batches, _hits)
         if metric == "top5":
@@ -47,7 +47,7 @@ def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:
         The loss; nan where there are no examples.
     """
     model.eval()
-    with torch.inference_mode():
+    with torch.no_grad():
         found = [(len(y), float(loss(model(x), y))) for x, y in batches]
     count = sum(n for n, _ in found)
     return sum(n * value for n, value in found) / count if count else float("nan")
@@ -59,11 +59,15 @@ def same_metric(one: float, other: float, metric: str | Metric) -> bool:
 
 
 def predictions(model: nn.Module, batches: Iterable[Batch]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Predicted and true classes of all examples, (n,) and (n,) int64 on the CPU."""
+    """Predicted and true classes of all targets that count (of maps: every pixel), (n,) and (n,) int64 on the CPU."""
     model.eval()
-    with torch.inference_mode():
-        pairs = [(predicted(model(x)), y) for x, y in batches]
-    return torch.cat([p for p, _ in pairs]).cpu(), torch.cat([y for _, y in pairs]).cpu()
+    told = []
+    with torch.no_grad():
+        for x, y in batches:
+            outputs = model(x)
+            told.append((predicted(outputs).flatten(), y.flatten(), _counted(outputs, y)))
+    found, targets, counted = (torch.cat(parts).cpu() for parts in zip(*told, strict=True))
+    return found[counted], targets[counted].long()
 
 
 def predicted(outputs: torch.Tensor) -> torch.Tensor:
@@ -107,28 +111,36 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 
 def _share(model: nn.Module, batches: Iterable[Batch], hits: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> float:
-    """Hits over targets, read from the device once at the end; nan where any output is."""
-    count, hit, sums = 0, [], []
+    """Hits over the targets that count, read from the device once at the end; nan where any output is."""
+    hit, count, sums = [], [], []
     for x, y in batches:
         outputs = model(x)
-        hit.append(hits(outputs, y).sum())
+        counted = _counted(outputs, y)
+        hit.append((hits(outputs, y) & counted).sum())
+        count.append(counted.sum())
         sums.append(outputs.sum())
-        count += y.numel()
-    if not count or bool(torch.stack(sums).isnan().any()):
+    if not sums or bool(torch.stack(sums).isnan().any()):
         return float("nan")
-    return int(torch.stack(hit).sum()) / count
+    right, all_of_them = torch.stack([torch.stack(hit).sum(), torch.stack(count).sum()]).tolist()
+    return right / all_of_them if all_of_them else float("nan")
+
+
+def _counted(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """(elements,) bool: targets that count; a negative class is one to leave out, as `ignore_index` of torch's losses is."""
+    flat = targets.flatten()
+    classes = outputs.dim() > 1 and outputs.shape[1] > 1
+    return flat >= 0 if classes and not flat.is_floating_point() else torch.ones_like(flat, dtype=torch.bool)
 
 
 def _hits(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return (
-        predicted(outputs) == targets.flatten()
-        if targets.dim() == 1
-        else predicted(outputs) == targets.view_as(predicted(outputs))
-    )
+    """(elements,) bool."""
+    return predicted(outputs).flatten() == targets.flatten()
 
 
 def _hits5(outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    return (outputs.topk(min(5, outputs.shape[1]), dim=1).indices == targets.unsqueeze(1)).any(1)
+    """(elements,) bool."""
+    best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices  # (n, 5, ...)
+    return (best == targets.reshape(len(best), 1, *best.shape[2:])).any(1).flatten()
 
 
 def _all(model: nn.Module, batches: Iterable[Batch]) -> Batch:

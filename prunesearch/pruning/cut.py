@@ -63,8 +63,18 @@ def _channels(share: Share, lost: torch.Tensor) -> list[int]:
 
 
 def _cut_layer(layer: nn.Module, side: Side, index: list[int]) -> None:
+    if isinstance(layer, nn.LayerNorm) and len(layer.normalized_shape) == 1:
+        _cut_layer_norm(layer, index)
+        return
     pruner = torch_pruning.pruner.function.PrunerBox[torch_pruning.ops.module2type(layer)]
     (pruner.prune_out_channels if side == "out" else pruner.prune_in_channels)(layer, index)
+
+
+def _cut_layer_norm(norm: nn.LayerNorm, index: list[int]) -> None:
+    """Torch-Pruning keeps the channels in the order of a set, which is another one where few of many are left."""
+    for name, _ in list(norm.named_parameters(recurse=False)):
+        _cut_parameter(norm, name, 0, index)
+    norm.normalized_shape = (norm.normalized_shape[0] - len(index),)
 
 
 def _cut_parameter(model: nn.Module, name: str, dim: int, index: list[int]) -> None:

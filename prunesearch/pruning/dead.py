@@ -20,7 +20,7 @@ from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.masks import apply_masks, build_masks
 from prunesearch.pruning.norms import MIXING
 from prunesearch.pruning.probe import TOLERANCE
-from prunesearch.pruning.running import drawn_like, is_floating, largest_difference, map_inputs, outputs
+from prunesearch.pruning.running import drawn_like, is_floating, largest_difference, outputs, outputs_in_float64, to_float64
 from prunesearch.pruning.structure import Groups, Share, Slice, UnitGroup
 
 _READERS = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -54,7 +54,7 @@ def remove_dead(model: nn.Module, groups: Groups, example: Any, layers: Collecti
     """Remove dead units from `model`, in place; its outputs in evaluation stay what they are.
 
     Biases take up what units emitted, so the network is meant to be used, not trained on. Where the comparison at the end
-    fails the network is left as it was.
+    fails, or the network does not run in float64, it is left as it was.
 
     Args:
         model: pruned by weights, not cut: of the shapes for which the groups were found.
@@ -68,6 +68,10 @@ def remove_dead(model: nn.Module, groups: Groups, example: Any, layers: Collecti
         open_groups = [g for g in open_groups if set(g.layers) <= set(layers)]
     if not any(bool((_unread(model, g) | _silent(model, g)).any()) for g in open_groups):
         return Dead({}, 0, (size, size), 0.0)
+    other = _inputs(example, seed=1, batch=8)  # not those that the search looks at
+    whole = outputs_in_float64(model, other)
+    if whole is None:
+        return Dead({}, 0, (size, size), 0.0)
     search = _Search.begin(model, open_groups, example)
     folded = sum(search.rounds())
     units = {name: int(gone.sum()) for name, gone in search.lost.items() if bool(gone.any())}
@@ -75,8 +79,7 @@ def remove_dead(model: nn.Module, groups: Groups, example: Any, layers: Collecti
         return Dead({}, 0, (size, size), 0.0)
     biases = {name: p.detach().clone() for name, p in search.model.named_parameters() if name.endswith("bias")}
     physical_cut(search.model, open_groups, search.lost)
-    other = _inputs(example, seed=1, batch=2)  # not those that the search has looked at
-    difference = largest_difference(outputs(copy.deepcopy(model).double(), other), outputs(search.model, other))
+    difference = largest_difference(whole, outputs(search.model, other))
     if difference > TOLERANCE:
         return Dead({}, 0, (size, size), 0.0)
     with torch.no_grad():
@@ -91,9 +94,8 @@ def _size(model: nn.Module) -> int:
 
 
 def _inputs(example: Any, seed: int, batch: int) -> Any:
-    """Random inputs in float64, or the example where none can be drawn."""
-    drawn = drawn_like(example, torch.Generator().manual_seed(seed), batch) if is_floating(example) else example
-    return map_inputs(drawn, lambda t: t.double() if t.is_floating_point() else t)
+    """Drawn inputs in float64, or the example where none can be drawn."""
+    return to_float64(drawn_like(example, torch.Generator().manual_seed(seed), batch) if is_floating(example) else example)
 
 
 def _mixes(model: nn.Module, group: UnitGroup) -> bool:
@@ -159,7 +161,7 @@ class _Search:
     def begin(cls, model: nn.Module, groups: list[UnitGroup], example: Any) -> _Search:
         """Before the first round."""
         lost, kept = ({g.name: torch.zeros(g.info.size, dtype=torch.bool) for g in groups} for _ in range(2))
-        inputs = _inputs(example, seed=0, batch=4)
+        inputs = _inputs(example, seed=0, batch=8)
         return cls(copy.deepcopy(model).double().eval(), groups, inputs, is_floating(example), lost, kept)
 
     def rounds(self) -> Iterator[int]:

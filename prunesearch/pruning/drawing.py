@@ -9,7 +9,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from prunesearch.pruning.gradients import traceless
-from prunesearch.pruning.running import drawn_like, forward, is_floating, map_inputs
+from prunesearch.pruning.running import drawn_like, forward, inputs_of, is_floating
 
 
 def draws_by_width(model: nn.Module, example: Any) -> bool:
@@ -60,11 +60,4 @@ def _largest(given: Any) -> int:
 
 def _examples(inputs: Any) -> int:
     """Examples in a batch; 1 where no tensor has that many dimensions."""
-    lengths: list[int] = []
-
-    def look(tensor: torch.Tensor) -> torch.Tensor:
-        lengths.extend(tensor.shape[:1])
-        return tensor
-
-    map_inputs(inputs, look)
-    return max(lengths, default=1)
+    return max((len(t) for t in inputs_of(inputs) if t.dim()), default=1)

@@ -15,13 +15,24 @@ from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.masks import Gone
 from prunesearch.pruning.norms import narrow_norms
 from prunesearch.pruning.outlets import PRODUCERS
+from prunesearch.pruning.probe import ROUGH
 from prunesearch.pruning.probe import TOLERANCE as PROBE_TOLERANCE
-from prunesearch.pruning.running import drawn_like, is_floating, largest_difference, map_inputs, outputs
+from prunesearch.pruning.running import (
+    drawn_like,
+    inputs_of,
+    is_constant,
+    is_floating,
+    largest_difference,
+    outputs,
+    outputs_in_float64,
+)
 from prunesearch.pruning.structure import Group, UnitGroup
 from prunesearch.results import LayerRow
 
 TOLERANCE = 1e-5
-"""Largest |masked - cut| / max(1, |out|) of a right cut in float32; beyond it float64 decides, with 1e-9."""
+"""Largest |masked - cut| / max(1, |out|) of a right cut in float32; beyond it float64 decides, with 1e-9.
+
+A network that does not run in float64 may differ by `probe.ROUGH`."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +61,17 @@ class Finished:
 
 @dataclass(frozen=True)
 class Compared:
-    """A cut and its proof: the largest relative difference to the masked network, and layers of another width than asked."""
+    """A cut and its proof.
+
+    Args:
+        difference: the largest relative difference to the masked network.
+        wrong_widths: layers of another width than asked.
+        bound: largest difference of a right cut.
+    """
 
     difference: float = 0.0
     wrong_widths: tuple[str, ...] = ()
+    bound: float = TOLERANCE
 
 
 def cut_and_compare(model: nn.Module, groups: Sequence[Group], gone: Gone, example: Any) -> Compared:
@@ -69,19 +87,31 @@ def cut_and_compare(model: nn.Module, groups: Sequence[Group], gone: Gone, examp
     narrow_norms(masked, units, gone)
     physical_cut(model, units, gone)
     wrong = tuple(told for g in units if (told := _wrong_width(masked, model, g, gone[g.name])))
-    inputs = _check_inputs(example)
+    inputs = _check_inputs(masked, example)
     difference = largest_difference(outputs(masked, inputs), outputs(model, inputs))
-    if difference > TOLERANCE:
-        exact = map_inputs(inputs, lambda t: t.double() if t.is_floating_point() else t)
-        finer = largest_difference(outputs(masked.double(), exact), outputs(copy.deepcopy(model).double(), exact))
-        difference = finer if finer <= PROBE_TOLERANCE else difference
-    return Compared(difference, wrong)
+    if difference <= TOLERANCE:
+        return Compared(difference, wrong)
+    one, other = outputs_in_float64(masked, inputs), outputs_in_float64(model, inputs)
+    if one is None or other is None:
+        return Compared(difference, wrong, ROUGH)
+    finer = largest_difference(one, other)
+    return Compared(finer if finer <= PROBE_TOLERANCE else difference, wrong)
 
 
-def _check_inputs(example: Any, batch: int = 2) -> Any:
-    """The example and `batch` random ones; random ones alone where it is several tensors, the example where none can be drawn."""
-    drawn = drawn_like(example, torch.Generator().manual_seed(0), batch) if is_floating(example) else example
-    return torch.cat([example, drawn]) if isinstance(example, torch.Tensor) and drawn is not example and example.dim() else drawn
+def _check_inputs(model: nn.Module, example: Any, batch: int = 2) -> Any:
+    """The example and `batch` drawn ones; drawn ones alone where it is several tensors.
+
+    The example alone where none can be drawn, or where the network gives nothing finite for those drawn.
+    """
+    if not is_floating(example):
+        return example
+    drawn = drawn_like(example, torch.Generator().manual_seed(0), batch)
+    inputs = torch.cat([example, drawn]) if isinstance(example, torch.Tensor) and example.dim() else drawn
+    try:
+        finite = all(bool(torch.isfinite(t).all()) for t in outputs(model, inputs))
+    except Exception:  # noqa: BLE001 -- a user's forward may raise anything on inputs that it does not expect
+        return example
+    return inputs if finite else example
 
 
 def _wrong_width(before: nn.Module, after: nn.Module, group: UnitGroup, lost: torch.Tensor) -> str | None:
@@ -104,21 +134,22 @@ def infeasibility(model: nn.Module, gone: Gone, compared: Compared, example: Any
         return "the policy removed nothing"
     if compared.wrong_widths:
         return f"widths are not what was asked: {', '.join(compared.wrong_widths)}"
-    if compared.difference > TOLERANCE:
+    if compared.difference > compared.bound:
         return f"masked and cut network differ by {compared.difference:.1e} of the output"
     return _collapsed(model, example)
 
 
 def _collapsed(model: nn.Module, example: Any) -> str | None:
     """A network whose outputs are not finite, or the same whatever goes in; a layer whose outputs are."""
+    inputs = _check_inputs(model, example, batch=16)
     with _stuck_layers(model) as stuck:
-        told = outputs(model, _check_inputs(example, batch=16))
+        told = outputs(model, inputs)
     if not all(bool(torch.isfinite(t).all()) for t in told):
         return "the network's outputs are not finite"
-    if not is_floating(example):
+    if all(t.dim() == 0 or len(t) < 2 or is_constant(t) for t in inputs_of(inputs)):
         return None
     where = f" (from {', '.join(stuck)} on)" if stuck else ""
-    if all(_constant(t) for t in told):
+    if all(is_constant(t) for t in told):
         return f"the network collapsed: its outputs no longer depend on its inputs{where}"
     return f"collapsed: the outputs of {', '.join(stuck)} no longer depend on what goes in" if stuck else None
 
@@ -130,7 +161,7 @@ def _stuck_layers(model: nn.Module) -> Iterator[list[str]]:
 
     def look(name: str) -> Any:
         def hook(_layer: nn.Module, given: tuple[Any, ...], output: torch.Tensor) -> None:
-            if given and not _constant(given[0]) and _constant(output):
+            if given and not is_constant(given[0]) and is_constant(output):
                 stuck.append(name)
 
         return hook
@@ -141,11 +172,6 @@ def _stuck_layers(model: nn.Module) -> Iterator[list[str]]:
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _constant(tensor: torch.Tensor) -> bool:
-    """Whether all examples of a batch are the same."""
-    return tensor.dim() > 0 and len(tensor) > 1 and torch.equal(tensor, tensor[:1].expand_as(tensor))
 
 
 def layer_rows(groups: Sequence[Group], gone: Gone) -> tuple[LayerRow, ...]:

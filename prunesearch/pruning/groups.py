@@ -194,7 +194,7 @@ def _tensors(module: nn.Module, touched: Touched) -> list[tuple[str, Role | None
         case OPTYPE.EMBED:
             return [("weight", "out", 1)]
         case OPTYPE.PRELU:
-            return [("weight", None, 0)]
+            return [("weight", None, 0)] if module.num_parameters != 1 else []  # one slope for all channels
     return []
 
 

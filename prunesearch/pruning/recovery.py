@@ -75,14 +75,17 @@ def reinitialise(model: nn.Module, groups: Sequence[Group], gone: Gone, seed: in
 
 
 def _reset(model: nn.Module) -> set[str]:
-    """Call every module's `reset_parameters`; the names of the parameters that are drawn by it."""
+    """Call every module's `reset_parameters`, parts before the whole; the names of the parameters that are drawn by it.
+
+    Those from which a parametrization computes a weight are not: what is drawn is lost when the weight is computed anew.
+    """
     drawn: set[str] = set()
-    for prefix, module in model.named_modules():
+    for prefix, module in reversed(list(model.named_modules())):
         reset = getattr(module, "reset_parameters", None)
         if callable(reset):
             reset()
             drawn |= {f"{prefix}.{name}" if prefix else name for name, _ in module.named_parameters()}
-    return drawn
+    return {name for name in drawn if "parametrizations" not in name.split(".")}
 
 
 def _scatter(target: torch.Tensor, values: torch.Tensor, stays: Mapping[int, torch.Tensor]) -> None:

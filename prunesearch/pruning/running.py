@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -35,27 +36,58 @@ def map_inputs(example: Any, change: Callable[[torch.Tensor], torch.Tensor]) -> 
     return tuple(map_inputs(value, change) for value in example) if isinstance(example, (tuple, list)) else example
 
 
-def is_floating(example: Any) -> bool:
-    """Whether all tensors of `example` are floating, so that other inputs can be drawn."""
-    seen: list[bool] = []
+def inputs_of(example: Any) -> list[torch.Tensor]:
+    """All tensors of `example`."""
+    seen: list[torch.Tensor] = []
 
     def look(tensor: torch.Tensor) -> torch.Tensor:
-        seen.append(tensor.is_floating_point())
+        seen.append(tensor)
         return tensor
 
     map_inputs(example, look)
-    return all(seen)
+    return seen
+
+
+def is_floating(example: Any) -> bool:
+    """Whether all tensors of `example` are floating, so that other inputs can be drawn."""
+    return all(t.is_floating_point() for t in inputs_of(example))
+
+
+def is_constant(tensor: torch.Tensor) -> bool:
+    """Whether all examples of a batch of two and more are the same."""
+    return tensor.dim() > 0 and len(tensor) > 1 and torch.equal(tensor, tensor[:1].expand_as(tensor))
 
 
 def drawn_like(example: Any, generator: torch.Generator, batch: int = 2) -> Any:
-    """A batch of `batch` examples: standard normal where `example` is floating, the first example repeated where not."""
+    """A batch of `batch` examples that the network may be given.
+
+    Every number of a floating tensor is that of another example at the same place, chosen for each place alone, so that it
+    stays where the network expects it: a logarithm sees nothing negative, a table of categories no unknown one. Standard
+    normal where all examples are the same. Of other tensors the first example is repeated.
+    """
 
     def draw(tensor: torch.Tensor) -> torch.Tensor:
         if tensor.dim() == 0 or not tensor.is_floating_point():
             return tensor if tensor.dim() == 0 else tensor[:1].expand(batch, *tensor.shape[1:])
-        return torch.randn(batch, *tensor.shape[1:], generator=generator).to(tensor)
+        shape = (batch, *tensor.shape[1:])
+        if len(tensor) < 2 or is_constant(tensor):
+            return torch.randn(shape, generator=generator).to(tensor)
+        return tensor.gather(0, torch.randint(len(tensor), shape, generator=generator).to(tensor.device))
 
     return map_inputs(example, draw)
+
+
+def to_float64(example: Any) -> Any:
+    """`example` with every floating tensor in float64."""
+    return map_inputs(example, lambda t: t.double() if t.is_floating_point() else t)
+
+
+def outputs_in_float64(model: nn.Module, example: Any) -> list[torch.Tensor] | None:
+    """`outputs` of a copy in float64; None where the network does not run in it, as with a `.float()` in its `forward`."""
+    try:
+        return outputs(copy.deepcopy(model).double(), to_float64(example))
+    except Exception:  # noqa: BLE001 -- a user's forward may raise anything
+        return None
 
 
 @contextmanager

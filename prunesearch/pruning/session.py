@@ -87,6 +87,7 @@ class _Answer:
     level: float
     values: recovery.Snapshot
     gone: Mapping[str, torch.Tensor]
+    notes: tuple[str, ...]
 
 
 class PruningSession:
@@ -192,7 +193,7 @@ class PruningSession:
             self._rewind = recovery.snapshot(self.model)
         decision, self._state = self._schedule.before(epoch, self._state, accuracy)
         if decision.came_back is not None:
-            self._answer = _Answer(decision.came_back, recovery.snapshot(self.model), self._gone)
+            self._answer = _Answer(decision.came_back, recovery.snapshot(self.model), self._gone, self._notes)
         order = decision.order
         if order is None:
             return EpochStart(decision)
@@ -308,7 +309,7 @@ class PruningSession:
         if self._answer is None:
             return False
         recovery.restore(self.model, self._answer.values)
-        self._gone = self._answer.gone
+        self._gone, self._notes = self._answer.gone, self._answer.notes
         masks = build_masks(dict(self.model.named_parameters()), self._chosen, self._gone)
         self._sparsity = masked_count(masks) / self._total
         return True

@@ -23,7 +23,7 @@ from prunesearch.policy import Policy
 from prunesearch.schedules.base import Order
 from prunesearch.tasks.contents import Reader
 
-NUMERIC_CODE = 5
+NUMERIC_CODE = 6
 """Counted up with every change of ours that changes the bits of a training run."""
 
 _SELECTION = (

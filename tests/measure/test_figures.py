@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 from torch import nn
 
-from prunesearch.measure.accuracy import classification_report, evaluate, mean_loss
+from prunesearch.measure.accuracy import classification_report, evaluate, mean_loss, predicted, predictions
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.params import count_bytes, count_dense, count_macs, count_stored, shape_signature
 from prunesearch.models import digits_cnn, lenet5, mlp
@@ -29,7 +29,7 @@ class Identity(nn.Module):
     """Gives its inputs, so that the test decides what the outputs are; never in training mode meanwhile."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        assert not self.training and torch.is_inference_mode_enabled()
+        assert not self.training and not torch.is_grad_enabled()
         return x
 
 
@@ -159,3 +159,34 @@ def test_accuracy_at_chance_is_told_unless_the_dense_network_is_there_too(
     found = at_chance(accuracy, chance, examples, dense)
     assert (found is not None) == told
     assert found is None or f"accuracy {accuracy:.3f} is at chance" in found
+
+
+@pytest.mark.parametrize(
+    ("outputs", "targets"),
+    [
+        (LOGITS[:, :1], (TARGETS % 2).float()),
+        (LOGITS[:, :1], (TARGETS % 2).float()[:, None]),
+        (LOGITS, TARGETS[:, None]),
+        (LOGITS[:60].view(5, 6, 3, 4), TARGETS[:60].view(5, 3, 4)),
+        (LOGITS, torch.where(TARGETS == 2, -100, TARGETS)),
+    ],
+    ids=["floats", "a column of floats", "a column", "maps", "some left out"],
+)
+def test_predictions_are_counted_as_the_accuracy_counts_them(outputs: torch.Tensor, targets: torch.Tensor) -> None:
+    found, true = predictions(Identity(), split(outputs, targets).ordered())
+    assert found.shape == true.shape == (int((targets >= 0).sum()),) and true.dtype == torch.int64
+    accuracy = evaluate(Identity(), split(outputs, targets).ordered(), "accuracy")
+    assert accuracy == pytest.approx(metrics.accuracy_score(true, found))
+    assert accuracy == pytest.approx(
+        float((predicted(outputs).flatten() == targets.flatten())[targets.flatten() >= 0].float().mean())
+    )
+
+
+def test_top5_takes_a_column_of_targets_and_leaves_out_what_is_to_be_left_out() -> None:
+    some = torch.where(TARGETS == 2, -100, TARGETS)
+    expected = metrics.top_k_accuracy_score(TARGETS[TARGETS != 2], LOGITS[TARGETS != 2], k=5, labels=range(6))
+    assert evaluate(Identity(), split(LOGITS, some[:, None]).ordered(), "top5") == pytest.approx(expected)
+
+
+def test_targets_that_are_all_left_out_are_no_accuracy() -> None:
+    assert math.isnan(evaluate(Identity(), split(LOGITS, torch.full((70,), -100)).ordered(), "accuracy"))

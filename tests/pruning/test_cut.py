@@ -191,3 +191,17 @@ def test_masks_of_channels_last_weights_lie_as_the_weights_do() -> None:
     parameters = dict(model.to(memory_format=torch.channels_last).named_parameters())
     masks = build_masks(parameters, groups, gone)
     assert all(mask.stride() == parameters[name].stride() for name, mask in masks.items())
+
+
+@pytest.mark.parametrize(("width", "kept"), [(64, [3, 32, 40, 50]), (96, [70, 5, 95]), (768, list(range(1, 768, 3)))])
+def test_few_channels_of_a_wide_layer_norm_stay_in_their_order(width: int, kept: list[int]) -> None:
+    """A set of few of many whole numbers is not in their order."""
+    model = nn.Sequential(nn.Linear(4, width), nn.LayerNorm(width), nn.Linear(width, 3)).double()
+    with torch.no_grad():
+        for parameter in model[1].parameters():
+            parameter.copy_(torch.randn(width))
+    (group, _) = find_groups(model, torch.randn(2, 4, dtype=torch.float64)).units
+    gone = {group.name: torch.ones(width, dtype=torch.bool).index_fill(0, torch.tensor(kept), False)}
+    cut, inputs = cut_copy(model, [group], gone), torch.randn(8, 4, dtype=torch.float64)
+    assert largest_difference(outputs(masked_copy(model, [group], gone), inputs), outputs(cut, inputs)) <= TOLERANCE
+    assert torch.equal(cut.get_parameter("1.weight"), model.get_parameter("1.weight")[sorted(kept)])

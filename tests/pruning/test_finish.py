@@ -186,3 +186,59 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 def test_what_cannot_be_done_is_refused_before_any_training(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(PolicyError, match=message):
         PruningSession(NETWORKS["mlp"].make(), policy(**fields), optimizer=None, example_input=NETWORKS["mlp"].example())
+
+
+class Logarithm(nn.Module):
+    """Looks at the logarithm of what is never negative, as networks of spectrograms and counts do."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.log(x + 1e-6)
+
+
+@pytest.mark.parametrize("granularity", ["weight", "neuron"])
+def test_a_network_is_judged_on_inputs_that_it_may_be_given(granularity: str) -> None:
+    model = nn.Sequential(Logarithm(), nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
+    fields = policy(epochs=0, epoch_threshold=0, granularity=granularity, threshold=0.5)
+    session = PruningSession(model, fields, optimizer=None, example_input=torch.rand(16, 5) * 10)
+    assert session.finish().infeasible is None
+
+
+class Words(nn.Module):
+    """Reads tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.hidden, self.out = nn.Embedding(11, 8), nn.Linear(8, 6), nn.Linear(6, 2)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.out(torch.relu(self.hidden(self.words(tokens).mean(1))))
+        return out
+
+
+@pytest.mark.parametrize(("examples", "seen"), [(8, True), (1, False)])
+def test_a_network_of_tokens_that_no_longer_looks_at_them_is_not_a_success(examples: int, seen: bool) -> None:
+    model, tokens = Words(), torch.randint(0, 11, (examples, 5), generator=torch.Generator().manual_seed(0))
+    fields = policy(epochs=0, epoch_threshold=0, threshold=0.5)
+    session = PruningSession(model, fields, optimizer=None, example_input=tokens)
+    model.hidden.weight.data.zero_()
+    told = session.finish().infeasible
+    assert told == ("the network collapsed: its outputs no longer depend on its inputs (from hidden on)" if seen else None)
+
+
+def test_rounding_of_a_network_that_does_not_run_in_float64_is_no_wrong_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(5, 8), nn.Linear(8, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.fc2(torch.relu(self.fc1(x.float())))
+            return out
+
+    def compared(gap: float) -> str | None:
+        monkeypatch.setattr(finishing, "largest_difference", lambda one, other: gap)
+        fields = policy(epochs=0, epoch_threshold=0, granularity="neuron", threshold=0.5)
+        return PruningSession(Single(), fields, optimizer=None, example_input=torch.randn(16, 5)).finish().infeasible
+
+    assert compared(5e-5) is None
+    assert "masked and cut network differ" in (compared(5e-3) or "")

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from prunesearch.errors import PolicyError, TaskError
 from prunesearch.policy import Policy
+from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.groups import find_groups, level_of
 from prunesearch.pruning.session import PruningSession
 from tests.pruning.networks import IMAGE, NETWORKS, Network
@@ -334,3 +335,65 @@ def test_the_exact_name_wins_then_the_longest_glob_then_the_default(name: str, l
 
 def test_without_a_default_the_rest_is_not_pruned() -> None:
     assert level_of("fc", {"conv*": 0.5}) == 0.0
+
+
+class InItsOwnType(nn.Module):
+    """Asks for float32 by name, as who normalises inside the network does."""
+
+    def __init__(self, mixes: bool = False) -> None:
+        super().__init__()
+        self.fc1, self.fc2 = nn.Linear(6, 8), nn.Linear(8, 3)
+        self.mixes = mixes
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.relu(self.fc1(x.float()))
+        out: torch.Tensor = self.fc2(x.softmax(1) if self.mixes else x)
+        return out
+
+
+def test_a_network_that_does_not_run_in_float64_is_proved_in_its_own_type() -> None:
+    assert prunable(InItsOwnType(), torch.randn(4, 6)) == {"fc1": 8}
+    assert "something mixes its channels" in reasons(InItsOwnType(mixes=True), torch.randn(4, 6))["fc1"]
+
+
+class Coded(nn.Module):
+    """Categories as codes in a table of floats; nothing but 5, 6 and 7 may be looked up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.fc1, self.fc2 = nn.Embedding(3, 4), nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.fc2(functional.relu(self.fc1(torch.cat([self.words(x[:, 0].long() - 5), x[:, 1:]], 1))))
+        return out
+
+
+def test_drawn_inputs_stay_where_the_network_expects_them() -> None:
+    table = torch.cat([torch.randint(5, 8, (16, 1)).float(), torch.randn(16, 2)], 1)
+    assert prunable(Coded(), table) == {"fc1": 8}
+
+
+def test_a_network_that_fails_on_drawn_inputs_is_pruned_by_weights_all_the_same() -> None:
+    class Picky(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(3, 4), nn.Linear(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if not torch.allclose(x.sum(1), torch.ones_like(x[:, 0])):
+                raise ValueError("rows of probabilities, please")
+            out: torch.Tensor = self.fc2(functional.relu(self.fc1(x)))
+            return out
+
+    groups = find_groups(Picky(), torch.randn(16, 3).softmax(1))
+    assert [g.name for g in groups.weights if g.info.spared is None] == ["fc1"]
+    told = next(g.info.spared for g in groups.units if g.name == "fc1")
+    assert told == "the network does not run on inputs drawn for a trial cut: rows of probabilities, please"
+
+
+def test_one_slope_for_all_channels_is_cut_with_none_of_them() -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.PReLU(), nn.Linear(8, 2))
+    (group, _) = find_groups(model, torch.randn(3, 4)).units
+    assert (group.info.spared, group.info.size, group.info.params) == (None, 8, 4 * 8 + 8 + 8 * 2)
+    physical_cut(model, [group], {group.name: torch.arange(8) < 3})
+    assert (model[0].out_features, model[1].num_parameters, model[2].in_features) == (5, 1, 5)

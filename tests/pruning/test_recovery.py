@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
 
 from prunesearch.errors import PolicyError
 from prunesearch.pruning.cut import physical_cut
@@ -141,3 +142,30 @@ def test_reinitialised_networks_still_are_what_their_cut_is() -> None:
     physical_cut(cut, groups, gone)
     example = NETWORKS["resnet20"].example()
     assert largest_difference(outputs(model, example), outputs(cut, example)) <= 1e-5
+
+
+def test_a_whole_has_the_last_word_over_its_parts() -> None:
+    class Quiet(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 2)
+            self.reset_parameters()
+
+        def reset_parameters(self) -> None:
+            nn.init.zeros_(self.fc.weight)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            out: torch.Tensor = self.fc(x)
+            return out
+
+    model = Quiet()
+    torch.nn.init.ones_(model.fc.weight)
+    assert reinitialise(model, [], {}, seed=0) == () and not bool(model.fc.weight.any())
+
+
+def test_parameters_from_which_a_weight_is_computed_are_named_for_they_keep_their_values() -> None:
+    model = nn.Sequential(weight_norm(nn.Linear(3, 4)), nn.Linear(4, 2))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    named = reinitialise(model, [], {}, seed=0)
+    assert len(named) == 2 and all(torch.equal(before[name], model.get_parameter(name)) for name in named)
+    assert {"0.bias", "1.weight", "1.bias"} <= {n for n, p in model.named_parameters() if not torch.equal(before[n], p)}

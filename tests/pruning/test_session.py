@@ -317,3 +317,12 @@ def test_recalibration_follows_the_cut() -> None:
     conv: torch.Tensor = run.model.get_submodule("stem")(run.inputs)
     batches = torch.stack([part.mean((0, 2, 3)) for part in conv.detach().split(8)])
     torch.testing.assert_close(run.model.get_buffer("norm.running_mean"), batches.mean(0))
+
+
+def test_the_answer_of_rewind_pruning_is_told_with_the_notes_of_its_own_cut() -> None:
+    """At .9 the cut stops short of what was asked for; the level that came back, .4, did not."""
+    fields = {"schedule_type": "rewind_pruning", "threshold": 0.4, "threshold_step": 0.5, "eps": 0.01, "recovery_epochs": 1}
+    run = Run(policy(**fields, granularity="neuron", min_units=3), accuracies={1: 0.9, 2: 0.9, 3: 0.1, 4: 0.1})
+    run.train()
+    notes = run.finish().notes
+    assert len(notes) == 1 and "level 0.4 came back" in notes[0]

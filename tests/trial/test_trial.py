@@ -293,3 +293,30 @@ def test_norm_statistics_are_renewed_where_asked(tmp_path: Path) -> None:
     inputs = [torch.relu(_hidden(renewed, x)) @ renewed["1.0.weight"].T + renewed["1.0.bias"] for x in (blobs()[0],)]
     assert torch.allclose(renewed["1.1.running_mean"], inputs[0].mean(0), atol=0.2)
     assert not torch.allclose(plain["1.1.running_mean"], inputs[0].mean(0), atol=0.2)
+
+
+def painted(count: int = 600) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures of one channel and the class of every pixel."""
+    x = torch.randn(count, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    return x, (x[:, 0] > 0).long() + (x[:, 0] > 1).long()
+
+
+def sides(column: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """Points, and as a float on which side of a line they lie."""
+    x, _ = blobs()
+    y = (x[:, 0] > x[:, 1]).float()
+    return x, y[:, None] if column else y
+
+
+SHAPES: dict[str, tuple[Any, Any, str]] = {
+    "floats": (sides(column=False), lambda: mlp((3, 24, 1)), "bce_with_logits"),
+    "a column of floats": (sides(column=True), lambda: mlp((3, 24, 1)), "bce_with_logits"),
+    "maps": (painted(), lambda: nn.Sequential(nn.Conv2d(1, 8, 3, padding=1), nn.ReLU(), nn.Conv2d(8, 3, 1)), "cross_entropy"),
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_test_split_is_judged_as_the_validation_split_is(shape: str) -> None:
+    data, model, loss = SHAPES[shape]
+    result = make_runner(model=model, loss=loss, train=data, val=data, test=data).run(job(policy(granularity="weight")))
+    assert measured(result).test_accuracy == measured(result).accuracy > 0.5
