@@ -30,7 +30,7 @@ BENCHMARKS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "proof_strategies": ("benchmarks.proof.strategies", "three ways to prune the neurons of small networks, on test data"),
         "proof_small": ("benchmarks.proof.small", "the two generated sets of these, searched under the published budgets"),
         "proof_grid": ("benchmarks.proof.grid", "seven schedules at rising sensitivities, on test data"),
-        "results_page": ("benchmarks.proof.page", "docs/results.md and the README's table from what the proofs measured"),
+        "results_page": ("benchmarks.proof.page", "docs/results.md, README's tables, RESULTS.md's goals, of what is on record"),
     }
 )
 """Name -> module, and one line of what it measures."""

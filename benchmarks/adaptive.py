@@ -7,7 +7,7 @@ known good policies, the script with random ones. A search runs for the longest 
 shorter ones is read from when its trials ended. Time counts from the start of the process, imports and the dense reference
 included. Two figures of what is on the front of validation accuracy and parameters, both computed from *test* accuracies:
 
-hypervolume    of prunesearch's own kind: the share of the dense network's box that is dominated
+hypervolume    of prunesearch's own kind: what is dominated, relative to the dense network's box; above dense it can exceed 1
 zoomed         the same for what matters: at most 5 points below dense, on a logarithmic axis from dense to 1 %
 """
 
@@ -30,7 +30,7 @@ from moocore import hypervolume
 from benchmarks.arguments import announce, asked, parser
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS, PEERS
-from benchmarks.record import Record, Run
+from benchmarks.record import Record, Run, counted
 from benchmarks.scenarios import ROOT, SCENARIOS, Scenario
 from benchmarks.searching import How, search
 from prunesearch.errors import EnvironmentFailure
@@ -40,11 +40,24 @@ from prunesearch.schedules.markdown import table
 
 NAME = "adaptive"
 MINUTES = (2, 5, 10)
+SEEDS = 5
+"""How many are asked for."""
 POINTS, SMALLEST = 0.05, 0.01
 """The box of `zoomed`: accuracy from dense - POINTS, parameters down to this share of dense."""
 _ENDLESS = 100_000
 _CURVE = 40  # points in time at which curves are drawn
 _COLORS = {"prunesearch": "#3b6fd4", "expert": "#d9534f"}
+
+ALIKE = (
+    "Both search the same space with TPE and Optuna's own settings of it, each over parameters of its own making; prunesearch "
+    "begins with known good policies, the expert's script, with fused Adam, with random ones."
+)
+"""How equal their searches are."""
+COUNTED = (
+    "The script counts all parameters that it has not masked, prunesearch those that are left after units that died were removed "
+    "too, which are at most as many."
+)
+"""How equal their counts are."""
 
 Found = Sequence[dict[str, Any]]
 """Rows with `finished` (seconds), `accuracy`, `test_accuracy`, `params`."""
@@ -54,7 +67,7 @@ def main() -> None:
     """Measure and publish."""
     made = parser(__doc__)
     made.add_argument("--minutes", type=float, nargs="+", default=MINUTES)
-    made.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
+    made.add_argument("--seeds", type=int, nargs="+", default=list(range(SEEDS)))
     args = made.parse_args()
     wanted = asked(NAME, args, ["lenet300"])
     minutes, seeds = ([0.2], [0]) if wanted.quick else (sorted(args.minutes), args.seeds)
@@ -141,35 +154,53 @@ def report(record: Record, minutes: Sequence[float]) -> str:
     """A table and a figure per scenario on record."""
     parts = []
     for scenario in SCENARIOS.values():
-        runs = [r for r in record.runs if r["scenario"] == scenario.name and r["minutes"] == minutes[-1]]
+        runs = searched(record.runs, scenario.name, minutes[-1])
         if runs:
-            dense = next((r["dense"] for r in runs if "dense" in r), None)
-            if dense is None:
-                continue
-            seeds = len({r["seed"] for r in runs})
-            parts.append(f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs; means over {seeds} seeds.")
-            parts += [_table(runs, minutes, dense), _figure(record, scenario, runs, minutes[-1], dense)]
+            seeds = counted(len({r["seed"] for r in runs}), "seed", "seeds, means and spans")
+            about = f"{scenario.about}; {scenario.epochs} epochs; {seeds}. {ALIKE} {COUNTED} {boxed(runs)}"
+            parts += [f"### {scenario.name}\n\n{about}", _table(runs, minutes), _figure(record, scenario, runs, minutes[-1])]
     return "\n\n".join(parts)
 
 
-def _table(runs: Sequence[Run], minutes: Sequence[float], dense: dict[str, Any]) -> str:
+def searched(runs: Sequence[Run], scenario: str, minutes: float) -> list[Run]:
+    """The searches of one length, of the seeds with which everybody searched."""
+    mine = [r for r in runs if (r["scenario"], r["minutes"]) == (scenario, minutes)]
+    seeds = set.intersection(*({r["seed"] for r in mine if r["contestant"] == who} for who in SEARCHERS))
+    return [r for r in mine if r["seed"] in seeds]
+
+
+def boxed(runs: Sequence[Run]) -> str:
+    """What volumes are relative to."""
+    return (
+        f"Volumes are relative to the box of the dense network of seed {_box(runs)['seed']}, for all seeds and both searchers; "
+        "accuracies above dense can make them larger than 1."
+    )
+
+
+def _box(runs: Sequence[Run]) -> Run:
+    """The search whose dense network all volumes refer to: prunesearch's with the first seed."""
+    return min((r for r in runs if "dense" in r), key=lambda r: int(r["seed"]))
+
+
+def _table(runs: Sequence[Run], minutes: Sequence[float]) -> str:
     rows = []
     for after in minutes:
         for contestant in SEARCHERS:
-            trials, found = standing(runs, contestant, after, dense)
-            if found:
-                spreads = [_spread(values) for values in zip(*found, strict=True)]
-                rows.append([f"{after:g}", contestant, f"{trials:.0f}", *spreads])
+            trials, found = standing(runs, contestant, after)
+            spreads = [_spread(values) for values in zip(*found, strict=True)]
+            rows.append([f"{after:g}", contestant, f"{trials:.0f}", *spreads])
     return table(["minutes", "", "trials", "hypervolume", "zoomed"], rows)
 
 
-def standing(
-    runs: Sequence[Run], contestant: str, minutes: float, dense: dict[str, Any]
-) -> tuple[float, list[tuple[float, float]]]:
-    """How many trials had ended after so many minutes, the mean over the searches, and the `volumes` of each search."""
-    mine = [r["rows"] for r in runs if r["contestant"] == contestant]
-    if not mine:
-        return 0.0, []
+def standing(runs: Sequence[Run], contestant: str, minutes: float) -> tuple[float, list[tuple[float, float]]]:
+    """How many trials had ended after so many minutes, the mean over the searches, and the `volumes` of each search.
+
+    Args:
+        runs: as `searched` gives them, at least one per contestant.
+        contestant: of `SEARCHERS`.
+        minutes: at most as long as the searches were.
+    """
+    mine, dense = [r["rows"] for r in runs if r["contestant"] == contestant], _box(runs)["dense"]
     trials = mean(sum(row["finished"] <= 60 * minutes for row in rows) for rows in mine)
     return trials, [volumes(rows, 60 * minutes, dense) for rows in mine]
 
@@ -178,12 +209,12 @@ def _spread(values: Sequence[float]) -> str:
     return f"{mean(values):.4f} ({min(values):.4f} to {max(values):.4f})"
 
 
-def _figure(record: Record, scenario: Scenario, runs: Sequence[Run], minutes: float, dense: dict[str, Any]) -> str:
+def _figure(record: Record, scenario: Scenario, runs: Sequence[Run], minutes: float) -> str:
     """The curves of `zoomed`, one thin line per search; where it was put, in Markdown."""
     from plotly.graph_objects import Figure, Scatter
 
     times = [60 * minutes * (i + 1) / _CURVE for i in range(_CURVE)]
-    figure, shown = Figure(), set[str]()
+    figure, shown, dense = Figure(), set[str](), _box(runs)["dense"]
     for run in runs:
         name = run["contestant"]
         values = [volumes(run["rows"], t, dense)[1] for t in times]

@@ -27,7 +27,7 @@ from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS
-from benchmarks.record import Record, Run
+from benchmarks.record import Record, Run, counted, days, newest
 from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, distinct_epochs, listed
 from benchmarks.searching import How, study_of
 from prunesearch.engines import EngineSpec, open_engine
@@ -147,7 +147,7 @@ def main() -> None:
         figures = measured(scenario, wanted)
         wanted.record.add(key, figures)
         print(f"{scenario.name} {key['repeat']}: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record)))
+    print(wanted.record.publish(report(wanted.record), newest(wanted.record.runs)))
 
 
 def measured(scenario: Scenario, wanted: Asked) -> dict[str, Any]:
@@ -198,12 +198,13 @@ def _seconds(wanted: Asked, name: str) -> float:
 
 
 def report(record: Record) -> str:
-    """One table per scenario on record, of the search whose wall time is the median."""
-    parts = []
+    """One table per scenario on record, of its newest code's search whose wall time is the median."""
+    parts, newer = [], newest(record.runs)
     for scenario in SCENARIOS.values():
-        runs = sorted((r for r in record.runs if r["scenario"] == scenario.name), key=lambda r: float(r["seconds"]))
+        runs = sorted((r for r in newer if r["scenario"] == scenario.name), key=lambda r: float(r["seconds"]))
         if runs:
-            parts.append(f"### {scenario.name}\n\n{scenario.about}; {len(runs)} searches, the one of median length:")
+            which = counted(len(runs), "search", "searches, the one of median length")
+            parts.append(f"### {scenario.name}\n\n{scenario.about}; {which}; {days(runs)}:")
             parts += [_table(runs[len(runs) // 2]), _rate(runs)]
     return "\n\n".join(parts)
 

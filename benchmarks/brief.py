@@ -1,4 +1,4 @@
-"""The README's words on speed, from what `peers`, `scaling` and `growth` have on record; measures nothing.
+"""The README's words on speed, from what `peers`, `adaptive`, `scaling` and `growth` have on record; measures nothing.
 
 `python -m benchmarks results_page` puts them there.
 """
@@ -11,12 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean, median
 from types import MappingProxyType
 
-from benchmarks.adaptive import MINUTES, SEARCHERS, standing
+from benchmarks.adaptive import ALIKE, COUNTED, MINUTES, SEARCHERS, boxed, searched, standing
+from benchmarks.goals import OVER
+from benchmarks.growth import MEMORY
 from benchmarks.machine import in_words
 from benchmarks.proof.searches import stored
 from benchmarks.proof.words import MIB, load_words
-from benchmarks.race import ratios
-from benchmarks.record import Run, digits
+from benchmarks.race import over_ideal, ratios
+from benchmarks.record import Run, counted, days, digits, middle, newest
+from benchmarks.remarks import UNTUNED
 from benchmarks.scaling import scaled
 from benchmarks.scenarios import SCENARIOS, Scenario
 from prunesearch.report.words import number, times
@@ -38,20 +41,30 @@ WHO: Mapping[str, str] = MappingProxyType(
 
 def speed() -> str:
     """A table of who takes how long, and sentences on workers, sharing and memory; empty while nothing was measured."""
-    runs = [run for run in stored("peers") if run["contestant"] in WHO]
-    names = [name for name in SCENARIOS if any(_of(runs, name, OURS))]
+    peers = stored("peers")
+    names = [name for name in SCENARIOS if any(_of(peers, name, OURS))]
     if not names:
         return ""
+    runs = [run for run in peers if run["contestant"] in WHO and run["scenario"] in names]
     ran = [who for who in WHO if any(_of(runs, name, who) for name in names)]
-    head = ["24 policies on", *(WHO[who] for who in ran)]
-    rows = [[_about(SCENARIOS[name]), *(_seconds(_of(runs, name, who), _of(runs, name, OURS)) for who in ran)] for name in names]
+    head = ["24 policies on", *(WHO[who] for who in ran), "measured"]
     parts = [
-        table(head, rows),
+        table(head, [_row(runs, name, ran) for name in names]),
+        _missing(peers, names),
         _origin(runs),
         _equal_time(stored("adaptive")),
-        _workers(stored("scaling")) + _growth(stored("growth")),
+        _workers(newest(stored("scaling"))),
+        _over(_of(runs, "lenet300", OURS)),
+        _growth(stored("growth")),
     ]
-    return "\n\n".join(filter(None, parts)).strip()
+    return "\n\n".join(filter(None, parts))
+
+
+def _row(runs: Sequence[Run], name: str, ran: Iterable[str]) -> list[str]:
+    """One network: who took how long, and when that was measured."""
+    ours = _of(runs, name, OURS)
+    taken = [_seconds(_of(runs, name, who), ours) for who in ran]
+    return [_about(SCENARIOS[name]), *taken, days(r for r in runs if r["scenario"] == name)]
 
 
 def _about(scenario: Scenario) -> str:
@@ -74,47 +87,66 @@ def _seconds(found: Sequence[Run], ours: Sequence[Run]) -> str:
     return f"{took} ({times(median(compared))}{once})"
 
 
+def _missing(peers: Sequence[Run], names: Iterable[str]) -> str:
+    """On which networks nobody ran who has what prunesearch has, and where it was not run without sharing."""
+    told = {"tuned": f"the peers are {UNTUNED}", "unshared": "prunesearch was not run without sharing"}
+    lacking = {who: [SCENARIOS[name].about.split()[0] for name in names if not _of(peers, name, who)] for who in told}
+    return " ".join(f"On {_listed(where)} {told[who]}." for who, where in lacking.items() if where)
+
+
 def _origin(runs: Sequence[Run]) -> str:
     counts = Counter((r["scenario"], r["contestant"]) for r in runs).values()
     low, high = min(counts), max(counts)
     repeats = "one run each" if high == 1 else f"medians of {high if low == high else f'{low} to {high}'} runs"
-    dates, about = sorted(r["date"] for r in runs), in_words(runs[-1]["machine"])
-    return f"*`python -m benchmarks peers`, {repeats}; {dates[0]} to {dates[-1]}, {load_words(runs)}. {about}.*"
+    return f"*`python -m benchmarks peers`, {repeats}; {load_words(runs)}. {in_words(runs[-1]['machine'])}.*"
 
 
 def _equal_time(runs: Sequence[Run]) -> str:
     """What searches of equal length find; empty until both searchers ran."""
-    mine = [r for r in runs if r["scenario"] == "lenet300" and r["minutes"] == MINUTES[-1]]
-    if {r["contestant"] for r in mine} != set(SEARCHERS):
+    mine = searched(runs, "lenet300", MINUTES[-1])
+    if not mine:
         return ""
-    dense = next(r["dense"] for r in mine if "dense" in r)
-    found = {who: [standing(mine, who, after, dense) for after in MINUTES] for who in SEARCHERS}
+    found = {who: [standing(mine, who, after) for after in MINUTES] for who in SEARCHERS}
     trials = {who: _listed(f"{count:.0f}" for count, _ in each) for who, each in found.items()}
     volume = {who: _listed(f"{fmean(v for _, v in volumes):.2f}" for _, volumes in each) for who, each in found.items()}
     return (
-        "*Searches of equal length* on LeNet-300-100, the same space and sampler (TPE); prunesearch begins with known good "
-        "policies, the expert's script, with fused Adam, with random ones. "
+        f"*Searches of equal length* on LeNet-300-100. {ALIKE} "
         f"After {_listed(map(str, MINUTES))} minutes prunesearch had run {trials[OURS]} trials, the script {trials['expert']}. "
-        "The share of the region of interest (at most 5 points below dense, "
-        "parameters on a logarithmic axis down to 1 %) that the front dominates on test data was "
-        f"{volume[OURS]} against {volume['expert']}; means over {len(mine) // 2} seeds "
-        "(`python -m benchmarks adaptive`, curves in [benchmarks/RESULTS.md](benchmarks/RESULTS.md))."
+        "The volume that the front dominates on test data in the region of interest (at most 5 points below dense, "
+        f"parameters on a logarithmic axis down to 1 %) was {volume[OURS]} against {volume['expert']}; means over "
+        f"{counted(len({r['seed'] for r in mine}), 'seed', 'seeds')}. {boxed(mine)} {COUNTED} "
+        f"(`python -m benchmarks adaptive`, {days(mine)}; curves in [benchmarks/RESULTS.md](benchmarks/RESULTS.md))."
     )
 
 
 def _listed(words: Iterable[str]) -> str:
     *first, last = words
-    return f"{', '.join(first)} and {last}"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _workers(runs: Sequence[Run]) -> str:
-    found = [r for r in runs if r["scenario"] == "lenet300"]
-    if not found:
+    """How much faster the most workers are; empty until that was measured beside fewer."""
+    compared = [found for found in scaled([r for r in runs if r["scenario"] == "lenet300"])[1:] if found.times]
+    if not compared:
         return ""
-    most = scaled(found)[-1]
+    most = compared[-1]
     return (
-        f"The list on LeNet-300-100 is {digits(most.times)} times as fast with {most.workers} workers as with one, and takes "
-        f"{most.over - 1:.0%} longer than its training epochs alone would (`python -m benchmarks scaling`). "
+        f"The list on LeNet-300-100 is {middle(most.times)} times as fast with {most.workers} workers as with one, repeat by "
+        f"repeat (`python -m benchmarks scaling`, {counted(len(most.times))} of each, {days(most.runs)})."
+    )
+
+
+def _over(runs: Sequence[Run]) -> str:
+    """How far the race's searches on LeNet-300-100 are from the bound; empty without any."""
+    if not runs:
+        return ""
+    over = [over_ideal(r) for r in runs]
+    span = f"{min(over) - 1:.0%} to {max(over) - 1:.0%}, " if len(over) > 1 else ""
+    verdict = "reached" if median(over) <= OVER else "missed"
+    return (
+        f"In the table above prunesearch takes {median(over) - 1:.0%} longer ({span}{counted(len(over))}) on LeNet-300-100 than "
+        "its epochs, validation included, would on two workers that do nothing else; the goal of at most "
+        f"{OVER - 1:.0%} was {verdict}."
     )
 
 
@@ -127,7 +159,7 @@ def _growth(runs: Sequence[Run]) -> str:
     return (
         f"An adaptive search of {most['trials']} trials on LeNet-300-100 takes {digits(most['seconds'] / most['trials'])} s per "
         f"trial, {shared:.0%} of all epochs shared; driver and two workers hold {number(round(most['peak'] / MIB))} MiB together "
-        f"at most, the store {number(round(most['store'] / MIB))} MiB. {idle[0]:.0%} of the workers' time went into neither "
-        f"training nor evaluation; {idle[1]:.0%} with {few['trials']} trials, start-up and the end, where one waits for "
-        f"the other, included (`python -m benchmarks growth`)."
+        f"at most, the store {number(round(most['store'] / MIB))} MiB. {MEMORY} {idle[0]:.0%} of the workers' time went into "
+        f"neither training nor evaluation; {idle[1]:.0%} with {few['trials']} trials, start-up and the end, where one waits for "
+        f"the other, included (`python -m benchmarks growth`, one run each, {days(runs)})."
     )

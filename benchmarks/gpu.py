@@ -5,7 +5,7 @@
 Where torch sees no CUDA device nothing is measured, and the page says so. `--quick --device cpu` tries the script itself.
 
 steps    the product's own loop on the dense network: milliseconds per step, medians over rounds that take turns
-workers  batches per second of 1, 2, 4 and 8 processes that train at once on one device, as `--workers-per-gpu auto` measures
+workers  batches per second of 1, 2, 4 and 8 processes that train at once on one device; `--workers-per-gpu auto` tries 1, 2 and 4
 latency  the network with half the units against the dense one, eager and as a replayed graph, at batch sizes 1 and 256
 search   the committed list of policies, as in `peers`, with as many workers as `--workers-per-gpu auto` finds best
 """

@@ -4,7 +4,7 @@
 
 Adaptive searches (TPE) with two workers, each in a store and a folder of its own. Memory is what all processes hold
 together at most, shared pages counted once, looked at twice a second. Overhead is the share of the workers' time that went
-neither into training nor into evaluation, start-up and slots that stand empty at the end included.
+neither into training nor into evaluation, start-up and slots that stand empty at the end included. Every size is searched once.
 """
 
 from __future__ import annotations
@@ -18,12 +18,19 @@ from benchmarks.race import OURS
 from benchmarks.record import Record, Run, digits
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.searching import How, Searched, search
+from prunesearch.engines import EngineSpec
 from prunesearch.schedules.markdown import table
+from prunesearch.training.snapshots import SnapshotStore
 
 NAME = "growth"
 _QUICK = (3, 6)
 _SHARED = 0.6
 """The share of epochs that is trained, for the estimate only."""
+MEMORY = (
+    f"Every worker keeps at most {SnapshotStore.memory >> 20} MiB of snapshots in memory, and all together "
+    f"{EngineSpec.stage_budget >> 30} GiB on disk (`--stage-budget`)."
+)
+"""What bounds what grows with the trials."""
 
 
 def main() -> None:
@@ -65,8 +72,8 @@ def report(record: Record) -> str:
     for scenario in SCENARIOS.values():
         runs = sorted((r for r in record.runs if r["scenario"] == scenario.name), key=lambda r: int(r["trials"]))
         if runs:
-            rows = [_row(run) for run in runs]
-            parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", table(head, rows)]
+            about = f"{scenario.about}; {scenario.epochs} epochs; one run each. {MEMORY}"
+            parts += [f"### {scenario.name}\n\n{about}", table(head, [_row(run) for run in runs])]
     return "\n\n".join(parts)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +16,7 @@ import psutil
 from benchmarks.scenarios import ROOT
 from prunesearch.engines.devices import usable_cores
 
+_DATE = "%Y-%m-%d %H:%M UTC"
 _PACKAGES = ("torch", "torchvision", "optuna")
 
 
@@ -33,7 +34,12 @@ def machine() -> dict[str, Any]:
 
 def moment() -> dict[str, Any]:
     """When, and how busy the machine has been: the mean number of running processes over the last minute."""
-    return {"date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "load": round(os.getloadavg()[0], 2)}
+    return {"date": datetime.now(UTC).strftime(_DATE), "load": round(os.getloadavg()[0], 2)}
+
+
+def when(run: Mapping[str, Any]) -> datetime:
+    """When a run ended, to the minute, as `moment` noted it."""
+    return datetime.strptime(run["date"], _DATE).replace(tzinfo=UTC)
 
 
 def in_words(about: dict[str, Any]) -> str:

@@ -27,15 +27,16 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 from types import MappingProxyType
 from typing import Any
 
+from benchmarks.agreement import Policies, agreement
 from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
 from benchmarks.record import Record, Run, middle
-from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, distinct_epochs, listed, schedule_of
+from benchmarks.remarks import remarks
+from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, distinct_epochs, listed
 from benchmarks.searching import How, search
 from prunesearch.errors import did_you_mean
 from prunesearch.schedules.markdown import table
@@ -43,7 +44,6 @@ from prunesearch.schedules.markdown import table
 NAME = "peers"
 _BARS = ("tutorial", "expert", "tuned")
 """Against whom times are counted."""
-Policies = Sequence[dict[str, Any]]
 Figures = dict[str, Any]
 
 PEERS = ("benchmarks/peers", "benchmarks/data.py", "benchmarks/scenarios.py", "benchmarks/policies.yaml", "prunesearch/models")
@@ -66,7 +66,7 @@ def expert(scenario: Scenario, policies: Policies, data_dir: str | None, seed: i
 
 
 def tuned(scenario: Scenario, policies: Policies, data_dir: str | None, seed: int) -> Figures:
-    """The same with everything that torch offers."""
+    """The same with the fused optimiser and channels_last."""
     return _script("expert", scenario, policies, data_dir, seed, "--tuned")
 
 
@@ -191,8 +191,7 @@ def report(record: Record, *, quick: bool = False) -> str:
         if runs:
             policies = listed(scenario, quick=quick)
             about = f"### {scenario.name}\n\n{scenario.about}; {len(policies)} policies, {scenario.epochs} epochs."
-            told = "Test accuracy, policy by policy, mean over the repeats; in the last line its deviation over them:"
-            parts += [about, _times(runs), _epochs(runs), _equal(runs), told, _accuracies(runs, policies)]
+            parts += [about, _times(runs), remarks(runs), _epochs(runs), _equal(runs), agreement(runs, policies)]
     return "\n\n".join(filter(None, parts))
 
 
@@ -220,22 +219,31 @@ def _epochs(runs: Mapping[str, list[Run]]) -> str:
     """What sharing saved, and the bound."""
     lines = []
     for contestant in _OURS:
-        found = sorted(runs.get(contestant, []), key=over_ideal)
+        found = runs.get(contestant, [])
         if not found:
             continue
-        run, many = found[len(found) // 2], "one run" if len(found) == 1 else f"median of {len(found)} runs, and their span"
-        over = middle([over_ideal(r) for r in found])
+        trained, wanted = (_whole(found, what) for what in ("trained", "asked"))
+        each = [float(r["epoch_seconds"]) for r in found]
+        figures = (each, [ideal_seconds(r) for r in found], [over_ideal(r) for r in found])
+        second, ideal, over = map(middle, figures)
+        many = "one run" if len(found) == 1 else f"medians of {len(found)} runs, and their spans"
         lines.append(
-            f"{contestant}: {run['trained']} of {run['asked']} epochs trained at {run['epoch_seconds']:.3f} s; two workers that "
-            f"do nothing else need {ideal_seconds(run):.1f} s, it took {over} times as long ({many})."
+            f"{contestant}: {trained} of {wanted} epochs trained, each {second} s, validation included; two workers that do "
+            f"nothing else need {ideal} s, it took {over} times as long ({many})."
         )
-        if "again" in run:
-            lines.append(f"Then {run['again']} networks were trained again in exact numerics, the dense one among them.")
+        if "again" in found[0]:
+            lines.append(f"Then {_whole(found, 'again')} networks were trained again in exact, the dense one among them.")
     return "\n".join(lines)
 
 
+def _whole(runs: Sequence[Run], what: str) -> str:
+    """A count that runs have: `140`, or `5 to 10`."""
+    low, high = (pick(int(r[what]) for r in runs) for pick in (min, max))
+    return str(low) if low == high else f"{low} to {high}"
+
+
 def ideal_seconds(run: Run) -> float:
-    """Seconds that two workers need who do nothing but train a run's epochs."""
+    """Seconds that two workers need who do nothing but train a run's epochs and validate after each."""
     return float(run["trained"] * run["epoch_seconds"] / 2)
 
 
@@ -254,20 +262,6 @@ def _equal(runs: Mapping[str, list[Run]]) -> str:
     return (
         f"prunesearch and unshared give the same accuracies and parameters, to the last bit, for {same} of {len(pairs)} trials."
     )
-
-
-def _accuracies(runs: Mapping[str, list[Run]], policies: Policies) -> str:
-    """Side by side."""
-    columns = {c: [[r["rows"][i]["test_accuracy"] for r in found] for i in range(len(policies))] for c, found in runs.items()}
-    rows = []
-    for i, policy in enumerate(policies):
-        amount = f"{policy['threshold']:g} from {policy['epoch_threshold']}"
-        words = [schedule_of(policy), str(policy["granularity"]), str(policy["scope"]), amount]
-        rows.append([*words, *(f"{mean(column[i]):.4f}" for column in columns.values())])
-    means = [f"{mean(v for values in column for v in values):.4f}" for column in columns.values()]
-    spreads = [f"{mean(stdev(v) for v in column):.4f}" if len(column[0]) > 1 else "-" for column in columns.values()]
-    rows += [["mean", "", "", "", *means], ["deviation", "", "", "", *spreads]]
-    return table(["schedule", "granularity", "scope", "amount", *columns], rows)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -92,14 +92,33 @@ class Record:
 
 def _told(runs: Sequence[Run]) -> str:
     """When, beside what, and on what."""
-    dates = sorted(run["date"] for run in runs)
-    when = dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
     loads = f"load at their ends, their own included, {min(r['load'] for r in runs)} to {max(r['load'] for r in runs)}"
-    return f"*{when}, {loads}. {in_words(runs[-1]['machine'])}.*"
+    return f"*{_from_to(run['date'] for run in runs)}, {loads}. {in_words(runs[-1]['machine'])}.*"
 
 
 def _has(run: Run, values: Mapping[str, Any]) -> bool:
     return all(run.get(name) == value for name, value in values.items())
+
+
+def newest(runs: Sequence[Run]) -> list[Run]:
+    """Of every scenario only the runs of the code that ran last, in their order."""
+    codes = {run["scenario"]: run["code"] for run in sorted(runs, key=lambda run: str(run["date"]))}
+    return [run for run in runs if run["code"] == codes[run["scenario"]]]
+
+
+def days(runs: Iterable[Run]) -> str:
+    """The day of the runs, or the first and the last: `2026-11-20 to 2026-11-30`."""
+    return _from_to(run["date"].split()[0] for run in runs)
+
+
+def _from_to(moments: Iterable[str]) -> str:
+    known = sorted(moments)
+    return known[0] if known[0] == known[-1] else f"{known[0]} to {known[-1]}"
+
+
+def counted(count: int, one: str = "run", many: str = "runs") -> str:
+    """`one run`, `3 runs`."""
+    return f"one {one}" if count == 1 else f"{count} {many}"
 
 
 def middle(values: Sequence[float]) -> str:

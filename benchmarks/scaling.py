@@ -3,21 +3,20 @@
     python -m benchmarks scaling --data-dir DIR [--workers 1 2]
 
 The committed list of policies, as in `peers`, with one worker and with two, in turn. The bound is what the epochs that
-are trained take by themselves, measured with one worker and no neighbour, shared out among the workers.
+are trained take, validation included, measured with one worker and no neighbour, shared out among the workers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 from typing import Any
 
 from benchmarks.arguments import Asked, announce, asked, parser
 from benchmarks.estimate import epoch_seconds, start_seconds
 from benchmarks.machine import source_digest
-from benchmarks.race import OURS
-from benchmarks.record import Record, Run, digits, middle
+from benchmarks.race import OURS, ratios
+from benchmarks.record import Record, Run, middle, newest
 from benchmarks.scenarios import SCENARIOS, Scenario, distinct_epochs, listed
 from benchmarks.searching import How, search
 from prunesearch.schedules.markdown import table
@@ -38,7 +37,7 @@ def main() -> None:
         figures = measured(scenario, workers, wanted)
         wanted.record.add(_key(scenario, workers, repeat), figures)
         print(f"{scenario.name}, {workers} workers, {repeat + 1}/{wanted.repeats}: {figures['seconds']:.1f} s", flush=True)
-    print(wanted.record.publish(report(wanted.record)))
+    print(wanted.record.publish(report(wanted.record), newest(wanted.record.runs)))
 
 
 def measured(scenario: Scenario, workers: int, wanted: Asked) -> dict[str, Any]:
@@ -64,62 +63,61 @@ def _seconds(wanted: Asked, scenario: Scenario, workers: int) -> float:
 
 
 def report(record: Record) -> str:
-    """One table per scenario on record."""
-    parts = []
+    """One table per scenario on record, of its newest code's searches."""
+    parts, newer = [], newest(record.runs)
     for scenario in SCENARIOS.values():
-        runs = [r for r in record.runs if r["scenario"] == scenario.name]
+        runs = [r for r in newer if r["scenario"] == scenario.name]
         if runs:
-            parts += [f"### {scenario.name}\n\n{scenario.about}; {scenario.epochs} epochs.", _table(runs)]
+            about = f"{scenario.about}; {scenario.epochs} epochs. Medians and spans; ratios are taken repeat by repeat."
+            parts += [f"### {scenario.name}\n\n{about}", _table(runs)]
     return "\n\n".join(parts)
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """What searches with one number of workers took, beside those with the fewest."""
+    """What searches with one number of workers took, beside those with the fewest in the same repeat.
+
+    Args:
+        workers: how many.
+        runs: the searches.
+        fewest: those with the fewest workers.
+    """
 
     workers: int
     runs: tuple[Run, ...]
-    first: float
-    alone: float
+    fewest: tuple[Run, ...]
 
     @property
-    def seconds(self) -> float:
-        """The median."""
-        return median([float(r["seconds"]) for r in self.runs])
+    def times(self) -> list[float]:
+        """How many times as fast as with the fewest workers, for every repeat that both have."""
+        return ratios(self.fewest, self.runs)
 
     @property
-    def times(self) -> float:
-        """How many times as fast as with the fewest workers."""
-        return self.first / self.seconds
+    def bounds(self) -> dict[int, float]:
+        """Repeat -> seconds of the epochs, each as long as with the fewest workers then, shared out among the workers."""
+        alone = {r["repeat"]: float(r["epoch_seconds"]) for r in self.fewest}
+        return {r["repeat"]: r["trained"] * alone[r["repeat"]] / self.workers for r in self.runs if r["repeat"] in alone}
 
     @property
-    def bound(self) -> float:
-        """Seconds that the epochs alone take, each as long as with the fewest workers, shared out among the workers."""
-        return median([int(r["trained"]) for r in self.runs]) * self.alone / self.workers
-
-    @property
-    def over(self) -> float:
-        """How many times the bound it took."""
-        return self.seconds / self.bound
+    def over(self) -> list[float]:
+        """How many times the bound it took, for every repeat that both have."""
+        bounds = self.bounds
+        return [float(r["seconds"]) / bounds[r["repeat"]] for r in self.runs if r["repeat"] in bounds]
 
 
 def scaled(runs: Sequence[Run]) -> list[Scaled]:
-    """The searches of one scenario by number of workers, the fewest first."""
+    """The searches of one scenario by number of workers, the fewest first; none where there are no runs."""
     by = {n: tuple(r for r in runs if r["workers"] == n) for n in sorted({int(r["workers"]) for r in runs})}
-    fewest = by[min(by)]
-    first, alone = (median([float(r[what]) for r in fewest]) for what in ("seconds", "epoch_seconds"))
-    return [Scaled(workers, mine, first, alone) for workers, mine in by.items()]
+    return [Scaled(workers, mine, by[min(by)]) for workers, mine in by.items()]
 
 
 def _table(runs: Sequence[Run]) -> str:
     rows = []
     for s in scaled(runs):
-        own = median([r["epoch_seconds"] for r in s.runs])
-        times = [digits(s.times), f"{s.bound:.1f}", digits(s.over)]
-        took = middle([float(r["seconds"]) for r in s.runs])
-        rows.append([str(s.workers), str(len(s.runs)), took, *times, f"{own:.3f}", str(s.runs[0]["trained"])])
-    head = ["workers", "runs", "seconds, median (span)", "times as fast", "bound, s", "over the bound", "s per epoch", "epochs"]
-    return table(head, rows)
+        took, each = ([float(r[what]) for r in s.runs] for what in ("seconds", "epoch_seconds"))
+        told = [middle(values) if values else "-" for values in (took, s.times, list(s.bounds.values()), s.over, each)]
+        rows.append([str(s.workers), str(len(s.runs)), *told, str(s.runs[0]["trained"])])
+    return table(["workers", "runs", "seconds", "times as fast", "bound, s", "over the bound", "s per epoch", "epochs"], rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Who runs in a race, in which order, and what is said of a run in fast numerics."""
+"""Who runs in a race, in which order, and what is said of its runs."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ def test_fast_is_told_with_and_without_its_exact_front() -> None:
     rows = {line.split("|")[1].strip(): line for line in _times(runs).splitlines()}
     assert "4.00" in rows["fast"]
     assert "5.00" in rows["fast, its front not measured again"]
-    told = _epochs(runs)
-    assert "need 7.5 s, it took 1.07 times as long" in told
-    assert "5 networks were trained again" in told
+
+
+def test_the_bound_is_told_of_all_runs() -> None:
+    told = _epochs({"fast": [{**RUN, "before": 8.0, "again": 5}]})
+    assert "60 of 100 epochs trained, each 0.25 s, validation included" in told
+    assert "need 7.50 s, it took 1.07 times as long (one run)" in told
+    assert "Then 5 networks were trained again" in told
+    three = [{**RUN, "before": 8.0 * k, "again": 5 * k, "epoch_seconds": 0.25 * k} for k in (1, 2, 3)]
+    told = _epochs({"fast": three})
+    assert "each 0.5 (0.25 to 0.75) s" in told and "need 15.0 (7.50 to 22.5) s, it took 1.07 (1.07 to 1.07) times" in told
+    assert "Then 5 to 15 networks were trained again" in told

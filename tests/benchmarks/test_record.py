@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import race
 from benchmarks.machine import machine, source_digest
-from benchmarks.record import Record, digits, middle
+from benchmarks.record import Record, counted, days, digits, middle, newest
 from benchmarks.scenarios import ROOT, SCENARIOS, Scenario, listed
 
 
@@ -70,6 +70,19 @@ def test_the_page_has_one_block_per_benchmark_however_often_it_is_made(tmp_path:
     assert page.count("table of peers") == page.count("table of scaling") == 1
     assert block in page
     assert machine()["cpu"] in block and record.runs[0]["date"] in block
+
+
+def test_runs_of_older_code_are_left_out_scenario_by_scenario() -> None:
+    made = (("lenet300", "new", 30), ("lenet300", "old", 20), ("lenet5", "old", 20), ("lenet300", "new", 29))
+    runs = [{"scenario": name, "code": code, "date": f"2026-11-{day} 10:00 UTC"} for name, code, day in made]
+    assert newest(runs) == [runs[0], *runs[2:]]
+    assert newest([]) == []
+    assert days(runs) == "2026-11-20 to 2026-11-30" and days(runs[:1]) == "2026-11-30"
+
+
+def test_one_is_said_in_a_word() -> None:
+    assert [counted(n) for n in (1, 3)] == ["one run", "3 runs"]
+    assert [counted(n, "seed", "seeds") for n in (1, 2)] == ["one seed", "2 seeds"]
 
 
 @pytest.mark.parametrize(("value", "text"), [(0.0, "0"), (0.1234, "0.123"), (2.345, "2.35"), (23.45, "23.4"), (2345.6, "2346")])
@@ -141,14 +154,12 @@ def test_the_race_tells_times_bound_and_accuracies(
     told, page = capsys.readouterr().out, (tmp_path / "RESULTS.md").read_text()
     assert "9 of 9 runs: about" in told
     assert "| prunesearch | 3 | 4.00 (4.00 to 4.00) | 10.0 (10.0 to 10.0) | 3.00 (3.00 to 3.00) |" in page
-    assert (
-        "6 of 10 epochs trained at 0.500 s; two workers that do nothing else need 1.5 s, it took 2.67 (2.67 to 2.67) times as"
-        in page
-    )
+    assert "6 of 10 epochs trained, each 0.5 (0.5 to 0.5) s, validation included; two workers that do nothing else need" in page
+    assert "need 1.50 (1.50 to 1.50) s, it took 2.67 (2.67 to 2.67) times as long (medians of 3 runs, and their spans)." in page
     policies = listed(SCENARIOS["digits"])
     last = f"{policies[-1]['threshold']:g} from {policies[-1]['epoch_threshold']} | 1.1310 | 1.1310 | 1.1310 |"
     assert last in page
-    assert "| deviation |  |  |  | 0.0010 | 0.0010 | 0.0010 |" in page
+    assert "| mean deviation |  |  |  | 0.0010 | 0.0010 | 0.0010 |" in page
 
 
 def test_everything_listed_exists() -> None:

@@ -96,9 +96,12 @@ def test_searches_of_equal_length_are_told_by_what_had_ended(monkeypatch: pytest
     dense = {"test_accuracy": 0.95, "params": 1000}
     row = {"accuracy": 0.9, "test_accuracy": 0.95, "params": 100, "finished": 100.0}
     late = {**row, "params": 10, "finished": 400.0}
-    run: dict[str, Any] = {"scenario": "lenet300", "minutes": 10, "seed": 0}
+    run: dict[str, Any] = {"scenario": "lenet300", "minutes": 10, "seed": 0, "date": "2026-11-20 21:04 UTC"}
     ours = {**run, "contestant": "prunesearch", "rows": [row, late], "dense": dense}
     assert brief._equal_time([ours]) == ""
-    told = brief._equal_time([ours, {**run, "contestant": "expert", "rows": [late]}])
+    theirs = {**run, "contestant": "expert", "rows": [late]}
+    alone = {**ours, "seed": 1, "rows": [row] * 9}
+    told = brief._equal_time([alone, ours, theirs])
     assert "had run 1, 1 and 2 trials, the script 0, 0 and 1." in told
-    assert "was 0.50, 0.50 and 1.00 against 0.00, 0.00 and 1.00; means over 1 seeds" in told
+    assert "was 0.50, 0.50 and 1.00 against 0.00, 0.00 and 1.00; means over one seed." in told
+    assert "the dense network of seed 0, for all seeds" in told and "benchmarks adaptive`, 2026-11-20;" in told

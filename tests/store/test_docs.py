@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Row, text
 
-from prunesearch.results import Measures, Result
+from prunesearch.results import Measures, Result, Timings
 from prunesearch.store import Store
 from prunesearch.store.describe import refreshed
 from prunesearch.store.schema import metadata
@@ -26,7 +27,8 @@ def filled(store: Store, parts: Any) -> Store:
     """A study with good trials, one infeasible and one failed, and another study that must not show through."""
     parts.fill(store, "other", ((0.99, 1),))
     parts.fill(store, "quickstart", FIGURES)
-    parts.run(store, "quickstart", parts.result(0.97, 10), feasible=False)
+    timings = Timings(train=1.0, validate=0.25, latency=0.25, wait=1.0, other=0.25)
+    parts.run(store, "quickstart", replace(parts.result(0.97, 10), timings=timings), feasible=False)
     parts.run(store, "quickstart", Result("failed", None, reason="RuntimeError: no"), feasible=False)
     return store
 
@@ -94,5 +96,6 @@ def test_layers_by_sql(filled: Store) -> None:
 def test_endings_by_sql(filled: Store) -> None:
     complete, failed = run(filled, 4)
     assert tuple(complete[:3]) == ("complete", None, 7) and tuple(failed[:3]) == ("failed", "RuntimeError: no", 1)
-    assert complete.seconds == pytest.approx(7 * 1.5) and complete.overhead == pytest.approx(1 - 1.25 / 1.5)
+    assert complete.seconds == pytest.approx(7 * 1.5)
+    assert complete.overhead == pytest.approx(1 - (6 * 1.25 + 1.5) / (6 * 1.5 + 2.75))  # latency is evaluation, waiting is not
     assert failed.seconds is None and failed.overhead is None
