@@ -127,4 +127,11 @@ def _repeats(runs: Runs) -> str:
 def _overall(runs: Runs) -> str:
     """How far everybody's overall mean is from prunesearch's; empty where nobody has two repeats in common with it."""
     found = [f"{who} {size:+.4f} ± {error:.4f}" for who, (size, error) in overall(runs).items()]
-    return f"Overall means minus prunesearch's, paired by repeat, and their standard errors: {', '.join(found)}." if found else ""
+    if not found:
+        return ""
+    return (
+        f"Overall means minus prunesearch's, paired by repeat, and their standard errors: {', '.join(found)}. Initial values and "
+        "batches are drawn differently; from equal ones the expert's loop and prunesearch's give equal figures to the last bit "
+        "(`tests/benchmarks/test_peers.py`). All trials of one repeat of prunesearch begin with one network and share epochs, so "
+        "that a repeat is one draw."
+    )

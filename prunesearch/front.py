@@ -141,6 +141,8 @@ class Front:
         recorded: its hypervolume if that is known already, so that reading a store needs no numpy.
         numerics: how its figures were computed: `exact`; `fast`, not measured again yet; or `remeasured`: found in fast
             numerics, and all figures measured again in exact.
+        metric: which way the task's own metric, `accuracy`, is better, whether it is an objective or not.
+        whole: the front that its rows were chosen from; None: nobody has chosen.
     """
 
     rows: tuple[FrontRow, ...]
@@ -150,6 +152,8 @@ class Front:
     device: str = ""
     recorded: float | None = field(default=None, compare=False)
     numerics: Literal["exact", "fast", "remeasured"] = "exact"
+    metric: Direction = "maximize"
+    whole: Front | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def of(
@@ -160,15 +164,19 @@ class Front:
         dense: Measures | None = None,
         study: str = "",
         device: str = "",
+        metric: Direction | None = None,
     ) -> Front:
         """The front of any rows: infeasible and dominated ones are left out.
+
+        `metric` may be left out where `accuracy` is an objective, or is maximised.
 
         Raises:
             ValueError: a feasible row lacks an objective, or it is not a number.
         """
         kept = non_dominated([row for row in rows if row.feasible], directions)
         ordered = sorted(kept, key=lambda row: (*_costs(row, directions), row.trial))
-        return cls(tuple(ordered), dict(directions), dense, study, device)
+        way = metric or directions.get("accuracy", "maximize")
+        return cls(tuple(ordered), dict(directions), dense, study, device, metric=way)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -183,6 +191,10 @@ class Front:
     def trials(self) -> tuple[int, ...]:
         """The numbers of its trials, in increasing order."""
         return tuple(sorted(row.trial for row in self.rows))
+
+    def chosen(self, rows: Iterable[FrontRow]) -> Front:
+        """Some of its rows, in any order; `whole` is the front that was there before anything was chosen."""
+        return replace(self, rows=tuple(rows), recorded=None, whole=self if self.whole is None else self.whole)
 
     @overload
     def where(self, text: str) -> Front: ...
@@ -200,11 +212,10 @@ class Front:
             InfeasibleError: `by` is given and no row satisfies the conditions.
         """
         conditions = self._conditions(text)
-        rows = tuple(row for row in self.rows if all(self._holds(c, row) for c in conditions))
-        found = replace(self, rows=rows, recorded=None)
+        found = self.chosen(row for row in self.rows if all(self._holds(c, row) for c in conditions))
         if by is None:
             return found
-        if self.rows and not rows:
+        if self.rows and not found.rows:
             raise InfeasibleError(f"none of the {len(self)} policies on the front satisfies '{text}'", self._closest(conditions))
         return found.best(by)
 
@@ -222,7 +233,7 @@ class Front:
         rows = [row for row in self.rows if getattr(row.measures, by) is not None]
         if not rows:
             raise UsageError(f"{by} was not measured in study '{self.study}'", "choose by another measure")
-        way = {by: direction_of(by, self._metric)}
+        way = {by: direction_of(by, self.metric)}
         return min(rows, key=lambda row: (_costs(row, way), _costs(row, self.directions), row.trial))
 
     def knee(self) -> FrontRow:
@@ -281,10 +292,6 @@ class Front:
             "front": [row.to_dict() for row in self.rows],
             "numerics": self.numerics,
         }
-
-    @property
-    def _metric(self) -> Direction:
-        return self.directions.get("accuracy", "maximize")
 
     def _gains(self, row: FrontRow, reference: Mapping[str, float], spans: Mapping[str, float]) -> tuple[float, ...]:
         """How far the row is beyond the reference in every objective, in spans."""

@@ -25,6 +25,12 @@ from prunesearch.results import GroupInfo, TaskInfo
 _WRITTEN = "'prunesearch sensitivity --task TASK --to FILE' writes one"
 _STRICT = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+POINT = 0.01
+"""One point: the loss of accuracy that most people would give for a much smaller network. Of a metric that is minimised, which
+may have any scale, a point is this part of the dense network's value."""
+SLACK = 1e-9
+"""Points that count for nothing: 0.95 - 0.94 is more than 0.01 in binary."""
+
 
 class GroupCurve(BaseModel):
     """One group, pruned alone.
@@ -34,7 +40,7 @@ class GroupCurve(BaseModel):
         kind: what its elements are.
         size: how many it has.
         drops: per ratio, how much of the metric is lost against the dense network, the mean over seeds; positive is
-            worse, in the metric's own unit (0.01 is one point of accuracy); None where the trial failed.
+            worse, in the metric's own unit; None where the trial failed.
         deviations: per ratio, the standard deviation of the drop over the seeds; empty for one seed.
         params: per ratio, parameters that the whole network has left; None where the trial failed.
     """
@@ -147,15 +153,19 @@ class Sensitivity(BaseModel):
         """The curve of a group, None where it was not measured."""
         return next((c for c in self.groups if (c.group, c.kind) == (group.name, group.kind)), None)
 
-    def within(self, curve: GroupCurve, drop: float) -> float:
-        """The largest ratio that was tried at which a group alone, like at all ratios below, loses at most `drop`; else 0."""
-        found = [r for r, worst in zip(self.ratios, curve.envelope, strict=True) if worst <= drop + 1e-12]
+    def points(self, drop: float) -> float:
+        """A drop, in the metric's own unit, in points; see `in_points`."""
+        return in_points(drop, self.dense, maximize=self.direction == "maximize")
+
+    def within(self, curve: GroupCurve, most: float) -> float:
+        """The largest ratio tried at which a group alone, like at all ratios below, loses at most `most` points; else 0."""
+        found = [r for r, worst in zip(self.ratios, curve.envelope, strict=True) if self.points(worst) <= most + SLACK]
         return max(found, default=0.0)
 
-    def tolerated(self, group: GroupInfo, drop: float) -> float | None:
-        """How far a group may go within `drop`, as in `within`; None where it was not measured."""
+    def tolerated(self, group: GroupInfo, most: float) -> float | None:
+        """How far a group may go within `most` points, as in `within`; None where it was not measured."""
         curve = self.curve(group)
-        return None if curve is None else self.within(curve, drop)
+        return None if curve is None else self.within(curve, most)
 
     def check_task(self, info: TaskInfo, seed: int) -> None:
         """Refuse a task that is not the one it was measured on.
@@ -184,6 +194,12 @@ class Sensitivity(BaseModel):
         if problems:
             hint = f"measure this one: prunesearch sensitivity --task {info.name} --to FILE"
             raise StudyError(f"the sensitivity was measured on another task, {self.task}: {bulleted(problems)}", hint)
+
+
+def in_points(change: float, dense: float, *, maximize: bool) -> float:
+    """A change of a metric, in its own unit, in points: hundredths where it is maximised, else per cent of `dense`."""
+    point = POINT if maximize else POINT * abs(dense)
+    return change / point if point else math.copysign(math.inf, change) if change else 0.0
 
 
 def ascending(ratios: tuple[float, ...]) -> bool:

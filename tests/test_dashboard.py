@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -15,8 +16,9 @@ from optuna_dashboard import get_note, save_note
 
 import prunesearch as ps
 from prunesearch.api.choosing import stored_front
-from prunesearch.dashboard import FIGURE, HOST, YOURS, annotate, server
+from prunesearch.dashboard import FIGURE, HOST, YOURS, annotate, server, trial_note
 from prunesearch.errors import EnvironmentFailure
+from prunesearch.report.points import study_figure
 from prunesearch.report.words import number
 from prunesearch.store import Store
 from prunesearch.store.optuna_storage import optuna_storage
@@ -67,6 +69,16 @@ def test_every_front_trial_has_a_note_and_no_other(url: str) -> None:
     assert front[0].policy.to_yaml() in first
 
 
+def test_notes_and_figure_say_what_is_not_confirmed(url: str) -> None:
+    front = ps.front("quickstart", store=url)
+    sure = replace(front, rows=tuple(replace(row, confirmed={"seeds": 5}) for row in front))
+    assert "\n\nNot confirmed over fresh seeds" in trial_note(front[0], front)
+    assert "confirmed" not in trial_note(sure[0], sure)
+    with Store.open(url) as store:
+        titles = [study_figure(store, store.study("quickstart"), each).layout.title.text for each in (front, sure)]
+    assert titles[0] == f"{titles[1]} (not confirmed over fresh seeds)"
+
+
 def test_notes_of_a_person_stay(url: str) -> None:
     study = known(url)
     ours = get_note(study)
@@ -88,6 +100,33 @@ def test_a_trial_that_left_the_front_loses_our_note_and_keeps_a_person_s(url: st
     attach(url)
     assert get_note(other) == left
     save_note(other, "")
+
+
+def notes(url: str) -> dict[int, str]:
+    """Trial -> its note, where it has one."""
+    study = known(url)
+    each = {t.number: get_note(trial(study, t.number)) for t in study.trials}
+    return {number: note for number, note in each.items() if note}
+
+
+def test_a_copied_study_has_its_notes_at_the_same_trials(tmp_path: Path) -> None:
+    old, new = (f"sqlite:///{tmp_path / name}.db" for name in ("old", "new"))
+    ps.search("quickstart", trials=5, engine="fake", store=old, as_="before")  # so that numbers in the databases differ
+    ps.search("quickstart", trials=12, engine="fake", store=old)
+    attach(old)
+    other = next(number for number in range(12) if number not in notes(old))
+    save_note(trial(known(old), other), "a person's")
+    ps.studies_copy("quickstart", new, store=old)
+    assert notes(new) == notes(old)
+    attach(new)
+    assert notes(new) == notes(old)
+
+
+def test_a_note_of_a_trial_that_the_study_has_not_is_left_alone(url: str) -> None:
+    storage = optuna_storage(url)
+    storage.set_study_system_attr(storage.get_study_id_from_name("quickstart"), "dashboard:99999:note_ver", 1)
+    attach(url)
+    assert set(notes(url)) == set(ps.front("quickstart", store=url).trials)
 
 
 def test_a_study_without_a_dense_network_is_left_out(url: str, tmp_path: Path) -> None:

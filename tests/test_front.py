@@ -256,6 +256,20 @@ def test_the_best_by_a_measure_that_is_no_objective() -> None:
     assert Front.of(rows(*MANY), {"accuracy": "minimize", "params": "minimize"}).best("accuracy").trial == 4
 
 
+def test_the_metric_s_own_direction_counts_where_it_is_no_objective() -> None:
+    found = Front.of(rows((0.3, 10), (0.2, 10)), {"params": "minimize"}, metric="minimize")
+    assert (found.metric, found.best("accuracy").trial) == ("minimize", 1)
+    assert found.where("params <= 10").metric == "minimize"
+    assert Front.of(rows((0.3, 10)), {"params": "minimize"}).metric == "maximize"
+
+
+def test_what_is_chosen_remembers_the_whole() -> None:
+    whole = front(*MANY)
+    some = whole.where("accuracy >= 0.9")
+    assert whole.whole is None and some.whole is whole
+    assert some.where("params <= 40").whole is whole and some.chosen([]).whole is whole
+
+
 def test_ties_go_by_the_objectives_then_by_number() -> None:
     assert front((0.9, 10, 1.0), (0.95, 20, 1.0), (0.95, 20, 1.0)).best("latency_ms").trial == 1
 

@@ -40,30 +40,43 @@ def test_the_envelope_only_rises_and_a_failure_is_a_loss_without_bound() -> None
 @pytest.mark.parametrize(
     ("drops", "within"),
     [
-        ((0.0, 0.01, 0.2), {0.005: 0.2, 0.01: 0.5, 0.1: 0.5, 0.2: 0.8}),
-        ((0.03, 0.0, 0.0), {0.01: 0.0, 0.03: 0.8}),  # what comes after a loss that is too large counts for nothing
-        ((0.0, 0.05, 0.0), {0.01: 0.2, 0.05: 0.8}),
-        ((0.0, None, 0.0), {0.9: 0.2}),
-        ((-0.1, -0.2, -0.1), {0.005: 0.8}),
+        ((0.0, 0.01, 0.2), {0.5: 0.2, 1: 0.5, 10: 0.5, 20: 0.8}),
+        ((0.03, 0.0, 0.0), {1: 0.0, 3: 0.8}),  # what comes after a loss that is too large counts for nothing
+        ((0.0, 0.05, 0.0), {1: 0.2, 5: 0.8}),
+        ((0.0, None, 0.0), {90: 0.2}),
+        ((-0.1, -0.2, -0.1), {0.5: 0.8}),
     ],
 )
 def test_how_far_a_group_goes(drops: Any, within: dict[float, float]) -> None:
     found = made(curve("fc1", drops))
-    assert {drop: found.tolerated(MLP[3], drop) for drop in within} == within
-    assert found.tolerated(MLP[4], 1.0) is None
+    assert {points: found.tolerated(MLP[3], points) for points in within} == within
+    assert found.tolerated(MLP[4], 100) is None
 
 
 def test_a_point_is_a_point_in_binary_too() -> None:
-    assert made(curve("fc1", (0.95 - 0.94, 0.3, 0.3))).tolerated(MLP[3], 0.01) == 0.2
+    assert made(curve("fc1", (0.95 - 0.94, 0.3, 0.3))).tolerated(MLP[3], 1) == 0.2
 
 
-@given(st.lists(st.floats(-0.1, 0.9), min_size=3, max_size=3), st.floats(0, 0.5), st.floats(0, 0.5))
+@pytest.mark.parametrize("scale", [1.0, 1e6])
+def test_a_point_of_an_error_is_one_per_cent_of_dense_whatever_its_scale(scale: float) -> None:
+    lost = (1e-6 * scale, 8e-3 * scale)
+    found = made(curve("fc1", lost), ratios=(0.2, 0.5), direction="minimize", dense=2e-4 * scale)
+    assert found.within(found.groups[0], 1) == 0.2
+    assert [found.points(drop) for drop in lost] == pytest.approx([0.5, 4000])
+
+
+def test_where_dense_makes_no_error_any_error_is_a_loss_without_bound() -> None:
+    found = made(curve("fc1", (0.0, 1e-9, 0.0)), direction="minimize", dense=0.0)
+    assert found.tolerated(MLP[3], 1000) == 0.2
+
+
+@given(st.lists(st.floats(-0.1, 0.9), min_size=3, max_size=3), st.floats(0, 50), st.floats(0, 50))
 def test_more_tolerance_never_prunes_less_and_every_ratio_below_is_within(drops: list[float], one: float, other: float) -> None:
     found = made(curve("fc1", drops))
     low, high = sorted((one, other))
     reached = found.within(found.groups[0], high)
     assert found.within(found.groups[0], low) <= reached
-    assert all(drop <= high + 1e-12 for ratio, drop in zip(RATIOS, drops, strict=True) if ratio <= reached)
+    assert all(found.points(drop) <= high + 1e-9 for ratio, drop in zip(RATIOS, drops, strict=True) if ratio <= reached)
 
 
 def test_it_comes_back_from_its_file(tmp_path: Path) -> None:

@@ -50,6 +50,8 @@ def test_a_study_survives_being_written_down() -> None:
         (">= dense + 0.01", 0.91, 0.92, 0.9),
         ("<= 50000", 50000, 49999, 50001),
         ("<= 1e-3", 0.001, 0.0005, 0.002),
+        (">= -0.5", -0.5, -0.4, -0.6),
+        ("<=-1e2", -100, -101, -99),
     ],
 )
 def test_constraints(text: str, bound: float, feasible: float, infeasible: float) -> None:
@@ -60,7 +62,11 @@ def test_constraints(text: str, bound: float, feasible: float, infeasible: float
 
 
 @pytest.mark.parametrize(
-    "text", ["", ">=", "0.9", "== 3", ">= dens - 1", ">= dense 0.02", "<= dense -", "<= 5 0", ">= dense / 2", "<= 1.2.3"]
+    "text",
+    [
+        *("", ">=", "0.9", "== 3", ">= dens - 1", ">= dense 0.02", "<= dense -", "<= 5 0", ">= dense / 2", "<= 1.2.3"),
+        *(">= dense * -0.5", ">= dense - -1", "<= -", "<= - 5"),
+    ],
 )
 def test_words_that_are_no_constraint(text: str) -> None:
     with pytest.raises(ValueError, match="not a constraint"):
@@ -70,6 +76,7 @@ def test_words_that_are_no_constraint(text: str) -> None:
 def test_where() -> None:
     told = [str(c) for c in parse_where("accuracy >= dense - 0.01 and params <= 5000, latency_ms <= dense * 0.5")]
     assert told == ["accuracy >= dense - 0.01", "params <= 5000", "latency_ms <= dense * 0.5"]
+    assert [(c.relative, c.number) for c in parse_where("accuracy >= -0.5")] == [("", -0.5)]
     with pytest.raises(ValueError, match="did you mean 'params'"):
         parse_where("parms <= 3")
 

@@ -37,6 +37,7 @@ class Drawing:
         published: points of others.
         axis: what lies along x at first.
         buttons: whether the other axis can be chosen; a picture has no use for it.
+        maximize: whether more of the measure is better.
     """
 
     points: Sequence[CurvePoint]
@@ -47,6 +48,7 @@ class Drawing:
     published: Sequence[Published] = ()
     axis: Axis = "sparsity"
     buttons: bool = True
+    maximize: bool = True
 
     @property
     def measure(self) -> str:
@@ -72,6 +74,12 @@ class Drawing:
     def few(self) -> bool:
         """Whether there is room for more than a line per series."""
         return len(self.series) <= FEW
+
+    @property
+    def worst(self) -> float:
+        """The worst measure of all points, where those without a network are drawn."""
+        found = sorted(p.figures[self.measure] for p in self.points if self.measure in p.figures)
+        return found[0 if self.maximize else -1] if found else 0.0
 
     def line(self, series: str, axis: Axis) -> list[CurvePoint]:
         """The points of a line that gave a network, from left to right."""
@@ -184,10 +192,9 @@ def _key(drawing: Drawing) -> Iterator[Scatter]:
     if not any(p.reason for p in drawing.points):
         return
     lost = [p for p in drawing.points if drawing.measure not in p.figures]
-    floor = min((p.figures[drawing.measure] for p in drawing.points if drawing.measure in p.figures), default=0.0)
     yield Scatter(
         x=_some([p.level for p in lost]),
-        y=_some([floor for _ in lost]),
+        y=_some([drawing.worst for _ in lost]),
         mode="markers",
         marker={"symbol": "x", "size": 10, "color": _GREY},
         name="cross: no usable network",

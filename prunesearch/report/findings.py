@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from prunesearch.front import Front, FrontRow
 from prunesearch.report.words import number, policy_words, times
 from prunesearch.results import Measures
-
-POINT = 0.01
-"""One point: the loss of accuracy that most people would give for a much smaller network. Of a metric that is minimised, which
-may have any scale, a point is this part of the dense network's value."""
+from prunesearch.sensitivity import SLACK, in_points
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,13 @@ def compare(measures: Measures, dense: Measures, *, maximize: bool = True) -> Co
 
 
 def points_gained(value: float, dense: float, *, maximize: bool) -> float:
-    """How much better than `dense` a metric is, in points: hundredths where it is maximised, else per cent of `dense`."""
-    gain, point = (value - dense, POINT) if maximize else (dense - value, POINT * abs(dense))
-    return gain / point if point else math.copysign(math.inf, gain) if gain else 0.0
+    """How much better than `dense` a metric is, in points; see `in_points`."""
+    return in_points(value - dense if maximize else dense - value, dense, maximize=maximize)
 
 
 def within_a_point(value: float, dense: float, *, maximize: bool) -> bool:
     """Whether a metric is at most one point worse than `dense`."""
-    return points_gained(value, dense, maximize=maximize) >= -1 - 1e-9
+    return points_gained(value, dense, maximize=maximize) >= -1 - SLACK
 
 
 def smallest_within(front: Front) -> FrontRow | None:
@@ -60,13 +56,13 @@ def smallest_within(front: Front) -> FrontRow | None:
     if front.dense is None:
         return None
     dense, maximize = front.dense.accuracy, maximizes(front)
-    close = tuple(row for row in front if within_a_point(row.measures.accuracy, dense, maximize=maximize))
-    return replace(front, rows=close, recorded=None).best("params") if close else None
+    close = [row for row in front if within_a_point(row.measures.accuracy, dense, maximize=maximize)]
+    return front.chosen(close).best("params") if close else None
 
 
 def maximizes(front: Front) -> bool:
     """Whether more of the task's metric is better."""
-    return front.directions.get("accuracy", "maximize") == "maximize"
+    return front.metric == "maximize"
 
 
 def told(front: Front) -> FrontRow:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prunesearch.report.findings import POINT
 from prunesearch.report.pareto import GRID, LOOK
 from prunesearch.report.table import Column, Table
 from prunesearch.report.words import number, percent
@@ -28,7 +27,7 @@ def sensitivity_table(found: Sensitivity) -> Table:
     """One row per group: points lost at every ratio, and how far it goes within one point."""
     ratios = [Column(_key(ratio), percent(ratio), _points, right=True) for ratio in found.ratios]
     columns = (Column("group", "group"), Column("kind", "of"), Column("size", "elements", number, right=True), *ratios)
-    title = f"Points of {found.metric} lost, one group pruned at a time (dense {number(found.dense)})"
+    title = f"Points of {found.metric} lost, one group pruned at a time (dense {number(found.dense)}{_scale(found)})"
     return Table((*columns, Column("within", "1 point", percent, right=True)), [_row(c, found) for c in found.groups], title)
 
 
@@ -87,7 +86,7 @@ def sensitivity_figure(found: Sensitivity) -> Figure:
     figure.update_layout(_layout(found, sum(heights) + GAP * (len(shown) - 1) + AROUND))
     figure.update_xaxes(title={"text": "removed from the group", "standoff": 8, "font": {"size": 12}}, tickformat=".0%", **GRID)
     figure.update_yaxes(**GRID)
-    figure.update_yaxes(autorange="reversed", showgrid=False, col=1)
+    figure.update_yaxes(autorange="reversed", showgrid=False, type="category", col=1)  # a Sequential's groups are "0", "2", "4"
     figure.update_xaxes(showgrid=False, type="category", col=1)
     figure.update_annotations(font_size=13)
     return figure
@@ -96,16 +95,15 @@ def sensitivity_figure(found: Sensitivity) -> Figure:
 def _heat(part: Sequence[GroupCurve], found: Sensitivity) -> Heatmap:
     from plotly.graph_objects import Heatmap
 
-    lost = [[None if drop is None else 100 * drop for drop in curve.drops] for curve in part]
     return Heatmap(
-        z=lost,
+        z=[_lost(curve, found) for curve in part],
         x=[percent(ratio) for ratio in found.ratios],
         y=[curve.group for curve in part],
         zmin=0,
         zmax=WORST,
         colorscale=[list(stop) for stop in LOST],
         showscale=False,
-        text=[[_points(drop) for drop in curve.drops] for curve in part],
+        text=[[_points(lost) for lost in _lost(curve, found)] for curve in part],
         texttemplate="%{text}",
         hovertemplate="%{y}, %{x} removed: %{text} points lost<extra></extra>",
         xgap=1,
@@ -142,7 +140,7 @@ def _lines(part: Sequence[GroupCurve], found: Sensitivity, row: int) -> list[Sca
 def _layout(found: Sensitivity, height: int) -> dict[str, Any]:
     after = "not trained afterwards" if not found.retrain else f"{found.retrain} epochs of training afterwards"
     seeds = "" if len(found.seeds) == 1 else f", mean of {len(found.seeds)} seeds, bars: standard deviation"
-    title = f"{found.task}: one group pruned at a time by {found.criterion}, {after} (validation{seeds})"
+    title = f"{found.task}: one group pruned at a time by {found.criterion}, {after} (validation{seeds}{_scale(found)})"
     names = round(LETTER * max(len("dense"), *(len(curve.group) for curve in found.groups)))
     return {
         **LOOK,
@@ -164,14 +162,24 @@ def _what(part: Sequence[GroupCurve]) -> str:
 
 
 def _row(curve: GroupCurve, found: Sensitivity) -> dict[str, Any]:
-    lost = {_key(ratio): drop for ratio, drop in zip(found.ratios, curve.drops, strict=True)}
-    return {"group": curve.group, "kind": curve.kind, "size": curve.size, **lost, "within": found.within(curve, POINT)}
+    lost = {_key(ratio): points for ratio, points in zip(found.ratios, _lost(curve, found), strict=True)}
+    return {"group": curve.group, "kind": curve.kind, "size": curve.size, **lost, "within": found.within(curve, 1)}
+
+
+def _lost(curve: GroupCurve, found: Sensitivity) -> list[float | None]:
+    """Points lost, per ratio; None where the trial failed."""
+    return [None if drop is None else found.points(drop) for drop in curve.drops]
+
+
+def _scale(found: Sensitivity) -> str:
+    """What a point is, where that is not a hundredth."""
+    return "" if found.direction == "maximize" else "; a point is 1 % of dense"
 
 
 def _key(ratio: float) -> str:
     return f"{ratio:g}"
 
 
-def _points(drop: float | None) -> str:
-    """A loss in points; what is gained has a minus."""
-    return "failed" if drop is None else f"{100 * drop:.1f}".replace("-0.0", "0.0")
+def _points(lost: float | None) -> str:
+    """Points lost; what is gained has a minus."""
+    return "failed" if lost is None else f"{lost:.1f}".replace("-0.0", "0.0")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prunesearch.front import Front
 from prunesearch.report.pareto import Point, Standing, pareto_figure
-from prunesearch.report.tables import FIGURES
+from prunesearch.report.tables import FIGURES, caveats
 from prunesearch.report.words import policy_words
 
 if TYPE_CHECKING:
@@ -26,9 +26,8 @@ def study_figure(store: Store, study: StudyRecord, front: Front) -> Figure:
     again = store.exact(study.name) if front.numerics == "remeasured" else None
     points = [_point(t, t.measures, front, again) for t in store.trials(study.name) if t.measures]
     count = f"{len(front)} {'policy' if len(front) == 1 else 'policies'} on the front of {len(points)} trials"
-    which = f" ({FIGURES[front.numerics]})" if front.numerics in FIGURES else ""
     metric = study.info.metric if study.info else "accuracy"
-    return pareto_figure(points, front.dense, title=f"{study.name}: {count}{which}", metric=metric)
+    return pareto_figure(points, front.dense, title=f"{study.name}: {count}{caveats(front)}", metric=metric)
 
 
 def _point(trial: TrialRecord, measures: Measures, front: Front, again: Mapping[int, ExactRecord] | None) -> Point:

@@ -75,7 +75,7 @@ class Progress:
                 known = {row.trial: row.measures for row in event}
                 return replace(self, front=event.trials, hypervolume=event.recorded, known=known, dense=event.dense)
             case SearchStarted():
-                up = event.objectives.get("accuracy", "maximize") == "maximize"
+                up = event.info.direction == "maximize"
                 return replace(self, study=event.study, total=event.total, done=event.done, before=event.done, maximize=up)
             case DenseDone():
                 return replace(self, dense=event.dense.measures)

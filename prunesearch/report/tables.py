@@ -20,6 +20,16 @@ VERSUS = {"accuracy": ("points", "vs dense"), "params": ("fewer", ""), "latency_
 FIGURES = {"fast": "figures of fast numerics", "remeasured": "found in fast numerics, measured again in exact"}
 """What is said of a front whose figures are not simply exact."""
 
+UNCONFIRMED = "not confirmed over fresh seeds"
+"""What is said of what was not repeated."""
+
+
+def caveats(front: Front) -> str:
+    """What is said of a front wherever it is shown, in brackets behind its name; empty where there is nothing to say."""
+    told = [] if all(row.confirmed for row in front) else [UNCONFIRMED]
+    told += [FIGURES[front.numerics]] if front.numerics in FIGURES else []
+    return f" ({'; '.join(told)})" if told else ""
+
 
 def studies_table(lines: Sequence[Mapping[str, Any]]) -> Table:
     """Ready and stored studies."""
@@ -36,14 +46,12 @@ def studies_table(lines: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def front_table(front: Front) -> Table:
-    """The front for the eye: its objectives, each against dense, the dense network first, the knee named."""
+    """The front for the eye: its objectives, each against dense, the dense network first, the knee of the whole front named."""
     rows = [_dense_row(front.dense)] if front.dense else []
-    knee = front.knee().trial if len(front) > 2 else None
+    whole = front if front.whole is None else front.whole
+    knee = whole.knee().trial if len(whole) > 2 else None
     rows += [_front_row(row, front, "knee" if row.trial == knee else "") for row in front]
-    sure = all(row.confirmed for row in front)
-    told = [] if sure else ["not confirmed over fresh seeds"]
-    told += [FIGURES[front.numerics]] if front.numerics in FIGURES else []
-    title = f"Front of {front.study}" + (f" ({'; '.join(told)})" if told else "")
+    title = f"Front of {front.study}{caveats(front)}"
     columns = [Column("trial", "trial", right=True), *_objective_columns(front), Column("mark", ""), Column("words", "policy")]
     return Table(tuple(columns), rows, title, frozenset({0} if front.dense else ()))
 

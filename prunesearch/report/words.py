@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from prunesearch.policy import Policy
+from prunesearch.rules import REST
 
 _WHAT = {"weight": "weights", "neuron": "neurons", "filter": "filters", "unit": "neurons and filters"}
 _AFTER = {"keep": "", "reinit": "then re-initialised", "rewind_weights": "rewound to epoch {}"}
@@ -24,17 +26,20 @@ def way_words(policy: Policy) -> str:
 
 
 def percent(fraction: float) -> str:
-    """`0.905` as `90.5 %`."""
-    return f"{100 * fraction:.3g} %"
+    """`0.905` as `90.5 %`, and what is not quite all with as many digits as that takes: `0.9997` as `99.97 %`."""
+    digits = -math.floor(math.log10(1 - fraction)) if 0.9995 <= fraction < 1 else 3
+    return f"{100 * fraction:.{digits}g} %"
 
 
 def number(value: float | None, places: int = 4) -> str:
-    """A figure for a table: whole numbers with thousands separators, fractions with `places` digits, `-` for none."""
+    """A figure for a table: whole numbers with thousands separators, fractions with `places` digits, or below 0.01 three
+    significant ones, `-` for none.
+    """
     if value is None or not math.isfinite(value):
         return "-"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) >= 1000):
         return f"{int(value):,}"
-    return f"{value:.{places}f}"
+    return f"{value:.3g}" if 0 < abs(value) < 0.01 else f"{value:.{places}f}"
 
 
 def times(ratio: float | None) -> str:
@@ -69,8 +74,19 @@ def _amount(policy: Policy) -> str:
         return f"{what} from {percent(policy.threshold)} in steps of {percent(policy.threshold_step)}"
     if policy.ratio:
         low, high = min(policy.ratio.values()), max(policy.ratio.values())
-        return f"{percent(low)} of {what}" if low == high else f"{percent(low)} to {percent(high)} of {what} per group"
+        where = "" if REST in policy.ratio else f" in {_names(policy.ratio)}"
+        if low == high:
+            return f"{percent(low)} of {what}{where}"
+        return f"{percent(low)} to {percent(high)} of {what}{where or ' per group'}"
     return f"{percent(policy.threshold or 0.0)} of {what}"
+
+
+def _names(names: Iterable[str]) -> str:
+    """`fc1`, `fc1 and fc2`, `fc1, fc2 and fc3`, `fc1, fc2 and 2 more`."""
+    told = list(names)
+    if len(told) > 3:
+        told[2:] = [f"{len(told) - 2} more"]
+    return " and ".join(filter(None, (", ".join(told[:-1]), told[-1])))
 
 
 def _ranking(policy: Policy) -> str:

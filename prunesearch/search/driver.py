@@ -105,7 +105,7 @@ class _Search:
         self._watch = Stopwatch()
         self._engine = Counted(engine, self._watch)
         self._record = find(store, spec.name)
-        self._total = total_of(spec, self._record, more)
+        self._total = total_of(spec, self._record, more, store.tickets(spec.name) if self._record else ())
 
     def finished(self) -> SearchOutcome | None:
         """The outcome of a study that is complete already, which needs no engine; None for any other.
@@ -218,7 +218,7 @@ class _Search:
         history = self._store.front_history(study.name)
         members = history[-1].members if history else ()
         directions = directions_of(study.spec.objectives, info.direction)
-        growing = Growing(study.name, directions, study.dense.measures, info.device, members)
+        growing = Growing(study.name, directions, study.dense.measures, info.device, members, info.direction)
         return Recorder(study, planner, growing, folder, keep)
 
     def _mended(self, study: Study, recorder: Recorder, *, quiet: bool) -> Reconciled:

@@ -33,15 +33,23 @@ class Growing:
         dense: the dense network's figures.
         device: where trials run.
         members: the front that was recorded last.
+        metric: as of `Front.of`.
     """
 
     def __init__(
-        self, study: str, directions: Mapping[str, Direction], dense: Measures, device: str, members: Iterable[int] = ()
+        self,
+        study: str,
+        directions: Mapping[str, Direction],
+        dense: Measures,
+        device: str,
+        members: Iterable[int] = (),
+        metric: Direction | None = None,
     ) -> None:
         self._study = study
         self._directions = directions
         self._dense = dense
         self._device = device
+        self._metric = metric
         self._members = tuple(sorted(members))
         self._rows: dict[int, FrontRow] = {}
 
@@ -67,7 +75,7 @@ class Growing:
     def front(self) -> Front:
         """The front now."""
         rows = [self._rows[number] for number in sorted(self._rows)]
-        return Front.of(rows, self._directions, dense=self._dense, study=self._study, device=self._device)
+        return Front.of(rows, self._directions, dense=self._dense, study=self._study, device=self._device, metric=self._metric)
 
     @property
     def members(self) -> tuple[int, ...]:

@@ -19,9 +19,9 @@ from prunesearch.search.ranges import Interval
 from prunesearch.sensitivity import Sensitivity
 from prunesearch.spec import Range
 
-PAINLESS, ACCEPTABLE = 0.01, 0.05
-"""Losses of the metric, in its unit: up to the first a ratio costs its group nothing worth a search, beyond the second a margin
-begins. One point and five points of accuracy."""
+PAINLESS, ACCEPTABLE = 1, 5
+"""Points of the metric lost: up to the first a ratio costs its group nothing worth a search, beyond the second a margin
+begins."""
 SHARE, MARGIN = 0.5, 0.5
 """Share of the painless ratio at which a range begins; share of the way to the study's own end at which it ends."""
 
@@ -44,7 +44,7 @@ def _ends(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found: Sen
     return painless, tolerated(key, keys, groups, found, ACCEPTABLE) if found.retrain else None
 
 
-def tolerated(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found: Sensitivity, drop: float) -> float | None:
+def tolerated(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found: Sensitivity, most: float) -> float | None:
     """The largest ratio that every group under a key tolerates alone, None where none of them was measured.
 
     Args:
@@ -52,10 +52,10 @@ def tolerated(key: str, keys: Iterable[str], groups: Sequence[GroupInfo], found:
         keys: all of them.
         groups: the groups that they speak for.
         found: the sensitivity of the groups.
-        drop: how much of the metric may be lost.
+        most: how many points of the metric may be lost.
     """
     meant = [group for group in groups if matching(group.name, list(keys)) == key]
-    known = [ratio for group in meant if (ratio := found.tolerated(group, drop)) is not None]
+    known = [ratio for group in meant if (ratio := found.tolerated(group, most)) is not None]
     return min(known, default=None)
 
 

@@ -28,8 +28,8 @@ from prunesearch.spec import StudySpec
 SHARE = 4
 """At most every so many trials one of the known policies is tried."""
 
-TOLERATED = (0.01, 0.05, 0.02, 0.005)
-"""Losses of the metric at which a sensitivity's groups end in a policy each; what comes first is tried where trials are few."""
+TOLERATED = (1, 5, 2, 0.5)
+"""Points lost at which a sensitivity's groups end in a policy each; what comes first is tried where trials are few."""
 
 _BEGIN, _RAMP = 0.1, 0.5  # shares of the epochs: first cut, and length of the ramp
 
@@ -105,19 +105,19 @@ def tolerable(space: SearchSpace, found: Sensitivity, trials: int) -> list[Locat
             "let the study's space have scope 'ratios' and that granularity, or leave the sensitivity out",
         )
     units = [g for g in reversed(UNIT_GRANULARITIES) if g in measured][:1]
-    wanted = [(drop, g) for drop in TOLERATED for g in (*units, *sorted(measured & {"weight"}))]
+    wanted = [(points, g) for points in TOLERATED for g in (*units, *sorted(measured & {"weight"}))]
     placed = [
-        _placed(_RATIOS | {"granularity": g, "criterion": found.criterion} | _ends(space, g, found, drop), space)
-        for drop, g in wanted
+        _placed(_RATIOS | {"granularity": g, "criterion": found.criterion} | _ends(space, g, found, points), space)
+        for points, g in wanted
     ]
     removing = [located for located in placed if any((located.policy.ratio or {}).values())]
     return list(_distinct(removing))[: max(1, trials // SHARE)]
 
 
-def _ends(space: SearchSpace, granularity: str, found: Sensitivity, drop: float) -> dict[str, float]:
-    """The ratio of every key at which its groups alone lose at most `drop`; 0 where none was measured."""
+def _ends(space: SearchSpace, granularity: str, found: Sensitivity, points: float) -> dict[str, float]:
+    """The ratio of every key at which its groups alone lose at most so many points; 0 where none was measured."""
     keys = space.ratios[granularity]
-    return {f"ratio.{key}": tolerated(key, keys, space.groups(granularity), found, drop) or 0.0 for key in keys}
+    return {f"ratio.{key}": tolerated(key, keys, space.groups(granularity), found, points) or 0.0 for key in keys}
 
 
 def _placed(fields: Mapping[str, Any], space: SearchSpace) -> Located:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from prunesearch.front import Front, FrontRow, directions_of
+from prunesearch.front import Direction, Front, FrontRow, directions_of
 from prunesearch.results import DENSE
 from prunesearch.spec import StudySpec
 from prunesearch.store.records import ExactRecord, FrontRecord, StudyRecord, TrialRecord
@@ -42,14 +42,16 @@ def front_of(
         exact: what was measured again in exact numerics, by trial; the front of a study in fast numerics is that of its
             members' exact figures once all of them are known.
     """
+    metric: Direction = study.info.direction if study.info else "maximize"
     objectives = study.spec.get("objectives") or StudySpec.model_fields["objectives"].default
     rows = [row for trial in trials if (row := front_row(trial, objectives)) is not None]
     front = Front.of(
         rows,
-        directions_of(objectives, study.info.direction if study.info else "maximize"),
+        directions_of(objectives, metric),
         dense=study.dense.measures if study.dense else None,
         study=study.name,
         device=study.info.device if study.info else "",
+        metric=metric,
     )
     same = last is not None and tuple(sorted(last.members)) == front.trials
     front = replace(front, recorded=last.hypervolume) if last is not None and same else front
@@ -66,5 +68,5 @@ def _again(front: Front, exact: Mapping[int, ExactRecord]) -> Front:
         for row in front
         if (found := exact[row.trial]).feasible and found.measures is not None
     ]
-    again = Front.of(rows, front.directions, dense=dense, study=front.study, device=front.device)
+    again = Front.of(rows, front.directions, dense=dense, study=front.study, device=front.device, metric=front.metric)
     return replace(again, numerics="remeasured")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,13 +22,16 @@ GROUPS = (
 INFO = TaskInfo(
     "digits-mlp", "d1", 10, "accuracy", "maximize", GROUPS, False, DENSE_PARAMS, 17_000, (1150, 287, 360), 10, (64,), "cpu"
 )
-TRIALS = [  # accuracy, params, latency ratio, feasible
+Figures = tuple[float, int, float, bool]
+"""Accuracy, parameters, latency ratio, whether it is feasible."""
+TRIALS: list[Figures] = [
     (0.97, 9000, 0.9, True),
     (0.96, 3000, 1.0, True),
     (0.93, 900, 0.5, True),
     (0.95, 9500, 0.95, True),  # dominated by trial 0
     (0.50, 100, 0.4, False),
 ]
+OBJECTIVES = ("accuracy", "params", "latency_ms")
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,21 @@ def measures(accuracy: float, params: int, ratio: float) -> Measures:
     )
 
 
-def fill(url: str, name: str = "small") -> None:
-    """A study with the trials above, its last one failed."""
-    spec = StudySpec.parse({"name": name, "task": "digits-mlp", "epochs": 10, "trials": 8, "constraints": {"accuracy": ">= 0.9"}})
+def fill(
+    url: str,
+    name: str = "small",
+    trials: Sequence[Figures] = TRIALS,
+    info: TaskInfo = INFO,
+    objectives: Sequence[str] = OBJECTIVES,
+) -> None:
+    """A study with these trials, its last one failed."""
+    given = {"name": name, "task": "digits-mlp", "epochs": 10, "trials": 8, "objectives": objectives}
+    spec = StudySpec.parse({**given, "constraints": {"accuracy": ">= 0.9"}})
     dense = DenseReference(measures(0.975, DENSE_PARAMS, 1.0), "s", LatencySpec(), (EpochRow(0, 1.0, 0.975, 1e-3, 0.0, 0.2),))
     with Store.open(url, write=True, code_version="1.2.3") as store:
-        store.create_study(name, spec.to_dict(), INFO, "1.2.3", {"python": "3.11"})
+        store.create_study(name, spec.to_dict(), info, "1.2.3", {"python": "3.11"})
         store.set_dense(name, dense, 2.0)
-        for number, (accuracy, params, ratio, feasible) in enumerate(TRIALS):
+        for number, (accuracy, params, ratio, feasible) in enumerate(trials):
             result = Result(
                 "complete" if feasible else "infeasible",
                 measures(accuracy, params, ratio),
@@ -65,8 +75,9 @@ def fill(url: str, name: str = "small") -> None:
                 device="cpu, 1 thread",
             )
             _record(store, name, number, result, feasible)
-        store.record_front(name, 3, [0, 1, 2], 0.5, of=store.ended(name))
-        _record(store, name, len(TRIALS), Result("failed", None, reason="loss is not a number", trace="Traceback: boom"), False)
+        if trials is TRIALS:
+            store.record_front(name, 3, [0, 1, 2], 0.5, of=store.ended(name))
+        _record(store, name, len(trials), Result("failed", None, reason="loss is not a number", trace="Traceback: boom"), False)
 
 
 def _record(store: Store, name: str, number: int, result: Result, feasible: bool) -> None:

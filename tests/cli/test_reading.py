@@ -4,12 +4,14 @@ import csv
 import io
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from prunesearch.spec import ready_studies
+from tests.cli.conftest import INFO
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -79,6 +81,33 @@ CHOICES: list[tuple[tuple[str, ...], list[int]]] = [
 def test_choosing_on_the_front(run: Run, url: str, words: tuple[str, ...], trials: list[int]) -> None:
     plain = json.loads(run("front", "--store", url, "--format", "json", *words).out)
     assert [row["trial"] for row in plain["front"]] == trials
+
+
+WIDE = [(0.97, 12_000, 0.9, True), (0.965, 9000, 0.8, True), (0.96, 6000, 0.7, True), (0.94, 900, 0.5, True)]
+
+
+def test_the_knee_and_what_to_type_next_are_those_of_one_trial(run: Run, url: str, fill: Callable[..., None]) -> None:
+    fill(url, "wide", WIDE)
+
+    def told(*words: str) -> tuple[list[str], str]:
+        ran = run("front", "wide", "--store", url, *words)
+        (export,) = [line.split("--to")[0].strip() for line in ran.err.splitlines() if "prunesearch export" in line]
+        return [line.split()[0] for line in ran.out.splitlines() if " knee " in line], export
+
+    assert told() == (["3"], "prunesearch export wide --knee")
+    assert told("--where", "accuracy >= 0.95") == ([], "prunesearch export wide --trial 0")
+    assert told("--where", "accuracy <= 0.965") == (["3"], "prunesearch export wide --trial 1")
+    assert told("--by", "params") == (["3"], "prunesearch export wide --trial 3")
+    assert told("--knee") == (["3"], "prunesearch export wide --trial 3")
+
+
+def test_an_error_that_is_no_objective_is_better_when_lower(run: Run, url: str, fill: Callable[..., None]) -> None:
+    error = replace(INFO, metric="mse", direction="minimize")
+    fill(url, "error", [(1.0, 3000, 0.5, True), (0.95, 9000, 0.4, True)], error, ("params", "latency_ms"))
+    plain = json.loads(run("status", "error", "--store", url, "--format", "json").out)
+    assert (plain["best_accuracy"], plain["smallest_params"]) == (0.95, 9000)
+    listed = json.loads(run("front", "error", "--by", "accuracy", "--store", url, "--format", "json").out)
+    assert [row["accuracy"] for row in listed["front"]] == [0.95, 1.0]
 
 
 @pytest.mark.parametrize(("words", "trials"), [c for c in CHOICES if len(c[1]) == 1 or "--by" in c[0]])

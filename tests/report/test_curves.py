@@ -80,6 +80,12 @@ def test_what_is_not_usable_is_a_cross_that_says_why() -> None:
     assert "cross: no usable network" not in drawn(replace(DRAWING, points=POINTS[:3]))[0]
 
 
+def test_networks_that_are_lost_are_drawn_at_the_worst_end() -> None:
+    lost = replace(DRAWING, points=(*POINTS, point("neuron, l1", 0.99, None, reason="out of memory")))
+    assert drawn(lost)[0]["cross: no usable network"]["y"] == [0.3]
+    assert drawn(replace(lost, maximize=False))[0]["cross: no usable network"]["y"] == [0.9]
+
+
 def test_buttons_change_the_axis_and_show_the_other_lines() -> None:
     plain = json.loads(curve_figure(replace(DRAWING, buttons=True)).to_json())
     first, second = plain["layout"]["updatemenus"][0]["buttons"]

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from prunesearch.errors import InfeasibleError
 from prunesearch.front import Direction, Front, FrontRow
 from prunesearch.policy import Policy
-from prunesearch.report.findings import POINT, Comparison, compare, finding, points_words, smallest_within, told, versus
+from prunesearch.report.findings import Comparison, compare, finding, points_words, smallest_within, told, versus
 from prunesearch.results import Measures
+from prunesearch.sensitivity import POINT
 
 DIRECTIONS: dict[str, Direction] = {"accuracy": "maximize", "params": "minimize"}
 LESS: dict[str, Direction] = {"accuracy": "minimize", "params": "minimize"}
@@ -86,6 +87,15 @@ def test_the_sentence_about_a_small_error() -> None:
     rows = (row(0, 0.001205, 500), row(1, 0.0090, 100))
     found = finding(front(*rows, dense=measures(0.0012, 1000), directions=LESS))
     assert found.startswith("2.00x fewer parameters, 0.4 % worse: trial 0,")
+
+
+def test_an_error_that_is_no_objective_is_better_when_lower() -> None:
+    rows, dense = (row(0, 0.08, 100), row(1, 0.05, 100)), measures(0.05, 200)
+    found = Front.of(rows, {"params": "minimize"}, dense=dense, metric="minimize")
+    chosen = smallest_within(found)
+    assert (found.best("accuracy").trial, chosen and chosen.trial) == (1, 1)
+    assert finding(found).startswith("2.00x fewer parameters, as good as dense: trial 1,")
+    assert finding(found.chosen(rows[:1])).startswith("2.00x fewer parameters, 60 % worse: trial 0,")
 
 
 def test_the_smallest_within_a_point() -> None:

@@ -66,6 +66,27 @@ def test_less_may_be_better() -> None:
     assert metric_at(made(), 0.1) == pytest.approx(0.8)
 
 
+def test_a_point_of_an_error_is_one_per_cent_of_dense_whatever_its_scale() -> None:
+    shown = []
+    for scale in (1e-4, 100.0):
+        curve = GroupCurve(group="fc1", kind="neuron", size=30, drops=(0.01 * scale, 3 * scale, None))
+        found = made(direction="minimize", metric="mse", dense=2 * scale, groups=(curve,))
+        table, heat = sensitivity_table(found), drawn(found)["data"][0]
+        shown.append(([c.text(table.rows[0]) for c in table.columns], heat["z"], heat["text"]))
+        assert table.title.endswith("; a point is 1 % of dense)")
+    for cells, z, text in shown:
+        assert cells == ["fc1", "neuron", "30", "0.5", "150.0", "-", "20 %"]
+        assert (z, text) == ([[pytest.approx(0.5), pytest.approx(150), None]], [["0.5", "150.0", "failed"]])
+    assert "1 % of dense" not in sensitivity_table(made()).title
+
+
+def test_groups_that_are_called_by_numbers_have_a_row_each() -> None:
+    groups = [GroupCurve(group=name, kind=kind, size=8, drops=(0.0, 0.1, 0.2)) for kind in ("weight", "filter") for name in "024"]
+    layout = drawn(made(groups=groups))["layout"]
+    assert [layout[axis]["type"] for axis in ("xaxis", "yaxis", "xaxis3", "yaxis3")] == ["category"] * 4
+    assert "type" not in layout["yaxis2"]
+
+
 def test_heat_maps_of_weights_above_those_of_units_in_the_order_of_the_network() -> None:
     plain = drawn(made())
     weights, units = [t for t in plain["data"] if t["type"] == "heatmap"]

@@ -88,8 +88,8 @@ def test_a_resumed_study_knows_its_front() -> None:
     assert (state.best, state.smallest, state.front, state.hypervolume) == (0.93, 400, (1,), 0.3)
 
 
-def test_for_a_loss_less_is_better() -> None:
-    lower = replace(STARTED, objectives={"accuracy": "minimize", "params": "minimize"})
+def test_for_a_loss_less_is_better_be_it_an_objective_or_not() -> None:
+    lower = replace(STARTED, objectives={"params": "minimize"}, info=replace(INFO, direction="minimize"))
     state = after(lower, dense(), finished(2, 0.2, 50, 3), finished(3, 0.95, 10, 4), FrontChanged(3, (2, 3), 0.1))
     assert (state.best, state.smallest) == (0.2, 50)
     farther = state.after(finished(4, 0.9095, 20, 5), 9.0).after(FrontChanged(4, (2, 3, 4), 0.1), 9.0)

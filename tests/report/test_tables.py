@@ -62,6 +62,17 @@ def test_the_knee_is_named_where_there_is_something_to_choose() -> None:
     assert "knee" not in {r[-2] for r in cells(front(row(0, 0.9, 900)))}
 
 
+def test_the_knee_of_a_choice_is_that_of_the_whole_front() -> None:
+    whole = front(row(0, 0.9, 900), row(1, 0.89, 700), row(2, 0.88, 600), row(3, 0.85, 100))
+    assert whole.knee().trial == 3
+    assert "knee" not in {r[-2] for r in cells(whole.where("accuracy >= 0.87"))}
+    assert [(r[0], r[-2]) for r in cells(whole.where("accuracy >= 0.85").where("params <= 600"))[1:]] == [
+        ("2", "-"),
+        ("3", "knee"),
+    ]
+    assert cells(whole.chosen([whole[3]]))[1][-2] == "knee"
+
+
 def test_what_is_not_confirmed_is_marked_so() -> None:
     assert front_table(front(row(0, 0.9, 500))).title == "Front of s (not confirmed over fresh seeds)"
     assert front_table(front(row(0, 0.9, 500, confirmed=True))).title == "Front of s"

@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from prunesearch.policy import Policy
 from prunesearch.report.words import duration, number, percent, policy_words, times
@@ -20,6 +22,16 @@ WORDS = [
     (
         {"granularity": "neuron", "scope": "ratios", "ratio": {"default": 0.2, "fc1": 0.75}, "recovery": "reinit"},
         "20 % to 75 % of neurons per group, l1, one shot at epoch 0, then re-initialised",
+    ),
+    ({"scope": "ratios", "ratio": {"fc1": 0.9}}, "90 % of weights in fc1, l1, one shot at epoch 0"),
+    ({"scope": "ratios", "ratio": {"default": 0.9}}, "90 % of weights, l1, one shot at epoch 0"),
+    (
+        {"scope": "ratios", "ratio": {"fc1": 0.5, "fc2": 0.9, "out": 0.7}},
+        "50 % to 90 % of weights in fc1, fc2 and out, l1, one shot at epoch 0",
+    ),
+    (
+        {"scope": "ratios", "ratio": dict.fromkeys(("layer1.*", "layer2.*", "layer3.*", "layer4.*"), 0.5)},
+        "50 % of weights in layer1.*, layer2.* and 2 more, l1, one shot at epoch 0",
     ),
     (
         {"function": "iterative", "prune_iter": 3, "threshold": 0.8, "recovery": "rewind_weights", "lr_restart": True},
@@ -43,7 +55,20 @@ def test_a_policy_is_told_in_one_line(fields: dict[str, Any], words: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(None, "-"), (float("nan"), "-"), (0.97, "0.9700"), (12, "12"), (89610, "89,610"), (89610.0, "89,610")]
+    ("value", "text"),
+    [
+        (None, "-"),
+        (float("nan"), "-"),
+        (0.97, "0.9700"),
+        (12, "12"),
+        (89610, "89,610"),
+        (89610.0, "89,610"),
+        (0.0, "0.0000"),
+        (0.01, "0.0100"),
+        (0.0012, "0.0012"),
+        (3.2e-5, "3.2e-05"),
+        (-0.001234, "-0.00123"),
+    ],
 )
 def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text
@@ -74,3 +99,16 @@ def test_durations(seconds: float | None, text: str) -> None:
 
 def test_percent_keeps_three_digits() -> None:
     assert [percent(f) for f in (0.5, 0.905, 0.98765)] == ["50 %", "90.5 %", "98.8 %"]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "text"),
+    [(0.9994, "99.9 %"), (0.9995, "99.95 %"), (0.9997, "99.97 %"), (0.999999, "99.9999 %"), (1.0, "100 %"), (1.0004, "100 %")],
+)
+def test_only_all_is_a_hundred_per_cent(fraction: float, text: str) -> None:
+    assert percent(fraction) == text
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_no_fraction_below_one_is_told_as_all(fraction: float) -> None:
+    assert float(percent(fraction).removesuffix(" %")) < 100

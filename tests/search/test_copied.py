@@ -55,18 +55,17 @@ def test_a_copy_of_a_study_that_is_searched_on_meanwhile_goes_on(
     bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: bool
 ) -> None:
     """While Optuna's tables are copied, before or after they are read, trial 2 ends, 3 begins and ends, and 4 begins."""
-    real = copying._copy_optuna
+    real = copying._fill
 
-    def busy(*given: Any) -> bool:
+    def busy(*given: Any) -> None:
         if before:
             killed(bench, 4, trials=6)
-        copied = real(*given)
+        real(*given)
         if not before:
             killed(bench, 4, trials=6)
-        return copied
 
     killed(bench, 2, trials=6)
-    monkeypatch.setattr(copying, "_copy_optuna", busy)
+    monkeypatch.setattr(copying, "_fill", busy)
     with Store.open(f"sqlite:///{tmp_path / 'other.db'}", write=True) as target:
         bench.store.copy_study("s", target, "twin")
         assert [r.state for r in target.trials("twin")] == ["complete", "complete", "running"]

@@ -42,6 +42,11 @@ def test_every_change_is_seen_and_nothing_else(points: list[tuple[int, int]]) ->
         assert front.change() is None and front.members == members
 
 
+def test_it_knows_which_way_the_metric_is_better() -> None:
+    assert growing().front().metric == "maximize"
+    assert Growing("s", {"params": "minimize"}, dense().measures, "cpu", metric="minimize").front().metric == "minimize"
+
+
 def test_what_was_recorded_before_is_no_change() -> None:
     front = growing((1,))
     front.put(row(0, 0.8, 500))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from prunesearch.engines.base import EngineSpec
@@ -9,6 +11,7 @@ from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import StudyError
 from prunesearch.results import TaskInfo
 from prunesearch.search.opening import find, open_study, refuse_changes, resolved, total_of
+from prunesearch.store import Ticket
 from tests.search.conftest import Bench
 from tests.search.parts import STAGES, info, spec
 
@@ -30,9 +33,21 @@ def test_what_was_decided_once_stays_decided(bench: Bench) -> None:
 
 def test_trials_are_the_studys_total(bench: Bench) -> None:
     opened = open_study(bench.store, spec(trials=6), None, 6, info())
-    assert total_of(spec(trials=9), opened.record, None) == 9
-    assert total_of(spec(trials=9), opened.record, 4) == 10
-    assert total_of(spec(trials=9), None, 4) == 13
+    assert total_of(spec(trials=9), opened.record, None, ()) == 9
+    assert total_of(spec(trials=9), opened.record, 4, ()) == 10
+    assert total_of(spec(trials=9), None, 4, ()) == 13
+
+
+@pytest.mark.parametrize(
+    ("states", "total", "four_more"),
+    [("dddddddd", 8, 12), ("dddddddt", 8, 12), ("dddddddo", 7, 11), ("dodo", 6, 10), ("ooooooooo", 6, 10)],
+)
+def test_what_was_begun_counts_among_the_total(bench: Bench, states: str, total: int, four_more: int) -> None:
+    record = open_study(bench.store, spec(trials=6), None, 6, info()).record
+    words: dict[str, Literal["open", "taken", "done"]] = {"d": "done", "t": "taken", "o": "open"}
+    tickets = [Ticket(n, n, words[state], None, None) for n, state in enumerate(states)]
+    assert total_of(spec(trials=6), record, None, tickets) == total
+    assert total_of(spec(trials=6), record, 4, tickets) == four_more
 
 
 def test_who_was_slower_joins_the_study(bench: Bench) -> None:

@@ -32,7 +32,7 @@ def made(drops: dict[Any, Any], groups: tuple[GroupInfo, ...], **fields: Any) ->
 
 def study(drops: dict[Any, Any], groups: tuple[GroupInfo, ...] = MLP, **fields: Any) -> StudySpec:
     space = {"scope": "ratios", "schedule_type": "magnitude_percentage", **fields.pop("space", {})}
-    found = made(drops, groups, retrain=fields.pop("retrain", 0))
+    found = made(drops, groups, retrain=fields.pop("retrain", 0), **fields.pop("found", {}))
     return spec(**{"trials": 40, "space": space, "sensitivity": found, **fields})
 
 
@@ -64,6 +64,15 @@ def test_after_training_it_ends_halfway_between_what_is_acceptable_and_its_own_e
     assert ends(middling, "neuron") == {"fc1": (0.1, 0.6), "fc2": (0.35, 0.7)}
     late = study(NEURONS, space={"ratio": [0.6, 0.9]}, retrain=1)
     assert ends(late, "neuron") == {"fc1": (0.6, 0.75), "fc2": (0.6, 0.85)}
+
+
+def test_of_a_metric_that_is_minimised_a_point_is_one_per_cent_of_dense() -> None:
+    dense = 2e-4
+    drops = {key: tuple(dense * drop for drop in lost) for key, lost in NEURONS.items()}
+    error: dict[str, Any] = {"found": {"direction": "minimize", "dense": dense}, "start": [OWN]}
+    for retrain in (0, 2):
+        assert ends(study(drops, retrain=retrain, **error), "neuron") == ends(study(NEURONS, retrain=retrain), "neuron")
+    assert ratios(study(drops, **error)) == ratios(study(NEURONS, start=[OWN]))
 
 
 def test_what_the_study_says_of_a_group_wins() -> None:

@@ -50,6 +50,14 @@ def test_the_front_is_fast_until_all_of_it_is_measured_again(fast: Store, parts:
     assert front.dense is not None and (front.dense.accuracy, front[0].measures.accuracy) == (0.95, 0.75)
 
 
+def test_the_front_knows_which_way_a_metric_is_better_that_is_no_objective(fast: Store, parts: Any) -> None:
+    fast.set_spec("s", {**fast.study("s").spec, "objectives": ["params"]})
+    fast.set_info("s", replace(parts.info(), direction="minimize"))
+    assert (fast.front("s").numerics, fast.front("s").metric) == ("fast", "minimize")
+    again(fast, parts, (DENSE, 0.95, 1000), (1, 0.75, 50))
+    assert (fast.front("s").numerics, fast.front("s").metric) == ("remeasured", "minimize")
+
+
 def test_exact_studies_have_the_figures_of_their_trials(store: Store, parts: Any) -> None:
     parts.fill(store, "s", FAST)
     again(store, parts, (DENSE, 0.95, 1000), (0, 0.7, 100), (1, 0.75, 50))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import statistics
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
+from prunesearch.api.curving import Curve
 from prunesearch.engines import EngineSpec
 from prunesearch.engines.fake import FakeEngine
 from prunesearch.policy import Policy
@@ -83,6 +85,15 @@ def test_one_seed_has_no_deviation_and_every_figure_a_column() -> None:
     assert point.deviations == {}
     assert {n: row[f"{n}_sd"] for n in FIGURES} == dict.fromkeys(FIGURES)
     assert (row["test_accuracy"], row["latency_ms"], row["level"]) == (pytest.approx(0.69), None, 0.5)
+
+
+@pytest.mark.parametrize(("direction", "end"), [("maximize", 0.29), ("minimize", 0.59)])
+def test_lost_networks_are_drawn_at_the_worst_end_of_the_metric(direction: Any, end: float) -> None:
+    policy, lost = Policy(epochs=4, threshold=0.5), Result("failed", None, reason="out of memory")
+    points = [Point("w", k, 0, result, policy) for k, result in ((0.5, made(0.3)), (0.7, made(0.6)), (0.9, lost))]
+    sweep = Sweep("blobs", replace(INFO, direction=direction), 4, (0,), {0: made(0.2)}, tuple(points))
+    (cross,) = [t for t in Curve(sweep).figure(buttons=False).data if t.name == "cross: no usable network"]
+    assert list(cross.y) == pytest.approx([end])
 
 
 def test_a_point_says_which_seeds_gave_nothing_and_the_others_count() -> None:

@@ -141,8 +141,9 @@ def test_one_group_at_a_time_and_weights_before_units() -> None:
 def test_what_the_network_has_not_is_refused() -> None:
     with pytest.raises(PolicyError, match="'filter' is nothing that digits-mlp has"):
         Probe(granularities=("filter",)).candidates(info(MLP))
-    with pytest.raises(PolicyError, match="nothing that can be pruned"):
-        Probe().candidates(info((group("fc1", "weight", 3, "spared"),)))
+    with pytest.raises(PolicyError, match="nothing that can be pruned") as caught:
+        Probe().candidates(info((group("fc1", "weight", 3, "spared"),)), "my_task.py:make_task")
+    assert caught.value.hint == "'prunesearch groups --task my_task.py:make_task' says why"
     with pytest.raises(PolicyError, match="'l3' is unknown"):
         Probe(criterion="l3").candidates(info(MLP))
     with pytest.raises(UsageError, match="--retrain 11 is more than the 10 epochs"):
