@@ -5,7 +5,6 @@ The dashboard shows infeasible trials as best, so the Pareto figure is ours. Wha
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from prunesearch.errors import EnvironmentFailure
 from prunesearch.front import Front, FrontRow
 from prunesearch.report.findings import compare, finding, maximizes, versus
 from prunesearch.report.points import study_figure
+from prunesearch.report.tables import UNCONFIRMED
 from prunesearch.report.words import number, policy_words
 from prunesearch.results import MEASURES
 
@@ -29,9 +29,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 FIGURE = "pareto-front"
 """The figure's id, so that it is replaced and not added again."""
-NOTED = re.compile(r"dashboard:(\d+):note_ver")
-"""The attribute by which Optuna's dashboard knows that a trial has a note; in it, the trial's number in the database."""
 YOURS = "\n\n---\n*What you write below this line stays.*\n"
+LUCK = f"{UNCONFIRMED.capitalize()}: expect a part of the lead to be luck."
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def study_note(study: StudyRecord, front: Front) -> str:
     lines = [f"### {study.name}: pruning {study.spec['task']}"]
     if not front.rows:
         return "\n\n".join([*lines, "No feasible policy yet."])
-    lines += [f"**{finding(front)}.**", _table(front), "Not confirmed over fresh seeds: expect a part of the lead to be luck."]
+    lines += [f"**{finding(front)}.**", _table(front), LUCK]
     return "\n\n".join(
         [*lines, f"`prunesearch front {study.name}` lists them, `prunesearch export {study.name} --knee` ships one."]
     )
@@ -86,6 +85,8 @@ def trial_note(row: FrontRow, front: Front) -> str:
     lines = [f"### On the front: {policy_words(row.policy)}"]
     if front.dense:
         lines.append(f"Against the dense network: **{versus(compare(row.measures, front.dense, maximize=maximizes(front)))}**.")
+    if not row.confirmed:
+        lines.append(LUCK)
     dense = front.dense.to_dict() if front.dense else {}
     measured = {name: value for name, value in row.measures.to_dict().items() if value is not None}
     table = ["| measure | pruned | dense network |", "|---|---:|---:|"]
@@ -139,10 +140,13 @@ def _withdraw(study: Study, storage: RDBStorage, front: Front) -> None:
     """Take our notes from trials that are not on the front."""
     from optuna.trial import Trial
 
-    attributes = storage.get_study_system_attrs(storage.get_study_id_from_name(study.study_name))
-    for identity in [int(found[1]) for key in attributes if (found := NOTED.fullmatch(key))]:
-        if storage.get_trial_number_from_id(identity) not in front.trials:
-            _note(Trial(study, identity), None)
+    from prunesearch.store.copying import NOTE
+
+    study_id = storage.get_study_id_from_name(study.study_name)
+    noted = {int(found[1]) for key in storage.get_study_system_attrs(study_id) if (found := NOTE.fullmatch(key))}
+    for trial in storage.get_all_trials(study_id, deepcopy=False):
+        if trial._trial_id in noted and trial.number not in front.trials:
+            _note(Trial(study, trial._trial_id), None)
 
 
 def _note(target: Any, text: str | None) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from prunesearch.catalogue import CRITERIA
 from prunesearch.errors import PolicyError, did_you_mean
 from prunesearch.policy import Policy
-from prunesearch.results import GroupInfo
+from prunesearch.results import GroupInfo, TaskInfo
 
 
 class Selection(Protocol):
@@ -31,6 +31,22 @@ class Selection(Protocol):
         ...
 
 
+def granularities_of(info: TaskInfo, task: str) -> tuple[str, ...]:
+    """The granularities that a network has something for.
+
+    Args:
+        info: what the task is.
+        task: its reference, for what is told; empty where it has none.
+
+    Raises:
+        PolicyError: nothing of it can be pruned.
+    """
+    if not info.granularities:
+        hint = f"'prunesearch groups --task {task}' says why" if task else None
+        raise PolicyError(f"{info.name} has nothing that can be pruned", hint)
+    return info.granularities
+
+
 def of_granularity(groups: Iterable[GroupInfo], granularity: str) -> tuple[GroupInfo, ...]:
     """All groups of a granularity, spared ones included."""
     kinds = ("neuron", "filter") if granularity == "unit" else (granularity,)
@@ -48,7 +64,7 @@ def chosen_groups(groups: Sequence[GroupInfo], policy: Policy, task: str = "") -
     Args:
         groups: all groups of the network.
         policy: what is asked.
-        task: the task's name, for what is told.
+        task: the task's reference, for what is told; empty where it has none.
 
     Raises:
         PolicyError: a name or glob in `spare`, `only` or `ratio` matches nothing, a width is smaller than

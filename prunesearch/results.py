@@ -33,7 +33,7 @@ MEASURES: Mapping[str, str] = {
 
 NUMERICS: Mapping[str, str] = {
     "exact": "float32 throughout",
-    "fast": "training multiplies in bfloat16 (TF32 on GPUs); what is chosen is trained again in exact",
+    "fast": "training multiplies in bfloat16 (TF32 on GPUs); what a search chooses is trained again in exact",
 }
 """How trials compute; see `prunesearch.training.numerics`."""
 

@@ -20,7 +20,13 @@ from prunesearch.results import OBJECTIVES, LatencySpec
 from prunesearch.sensitivity import Sensitivity, read
 
 SAMPLERS = ("tpe", "tpe_multivariate", "random", "nsga2", "gp")
-_CONSTRAINT = re.compile(r"^\s*(<=|>=)\s*(?:(dense)\s*(?:([-+*])\s*)?)?((?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)?\s*$")
+STUDY_FILES = (".yaml", ".yml", ".json")
+"""What a study file's name ends in, and no study's."""
+LONGEST = 200
+"""Characters of a study's name."""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NUMBER = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_CONSTRAINT = re.compile(rf"^\s*(<=|>=)\s*(?:(dense)(?:\s*([-+*])\s*({_NUMBER}))?|([-+]?{_NUMBER}))\s*$")
 
 
 @dataclass(frozen=True)
@@ -42,11 +48,12 @@ class Constraint:
         if measure not in OBJECTIVES:
             raise ValueError(f"'{measure}' is not a measure; {did_you_mean(measure, OBJECTIVES)}")
         found = _CONSTRAINT.match(str(text))
-        if not found or (not found[2] and not found[4]) or (bool(found[3]) != bool(found[4]) and found[2]):
+        if not found:
             raise ValueError(f"'{text}' is not a constraint; write '<= 50000', '>= dense - 0.02' or '<= dense * 0.5'")
-        op: Any = found[1]
-        relative: Any = (found[3] or "*") if found[2] else ""
-        return cls(measure, op, float(found[4] or 1.0), relative)
+        op: Any
+        relative: Any
+        op, dense, relative, change, bound = found.groups()
+        return cls(measure, op, float(change or 1.0), relative or "*") if dense else cls(measure, op, float(bound))
 
     def bound(self, dense: float) -> float:
         """The bound as a number, given the dense network's value of the measure."""
@@ -227,12 +234,12 @@ class StudySpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="its name in the store")
+    name: str = Field(max_length=LONGEST, description="its name in the store")
     task: str = Field(min_length=1, description="a built-in task, or my_task.py:make_task")
     description: str = Field("", description="one line, shown by 'prunesearch studies'")
     epochs: int | None = Field(None, ge=0, description="N, epochs of every trial; the task's own when left out")
     trials: int = Field(50, ge=1, description="trials of the study, whoever runs them")
-    timeout: float | None = Field(None, gt=0, description="seconds after which no trial is started")
+    timeout: float | None = Field(None, gt=0, allow_inf_nan=False, description="seconds after which no trial is started")
     seed: int = Field(0, ge=0, description="seed of splits, initial values, data order and sampler")
     objectives: tuple[str, ...] = Field(("accuracy", "params", "latency_ms"), description="measures on the Pareto front")
     constraints: Annotated[dict[str, Constraint], BeforeValidator(_constraints)] = Field(
@@ -256,6 +263,15 @@ class StudySpec(BaseModel):
     workers: int = Field(0, ge=0, description="trials at a time; 0 = as many as the machine bears")
     graphs: bool = Field(False, description="training steps as CUDA graphs: for tiny networks; nothing on the CPU")
     workers_per_gpu: int = Field(1, ge=0, description="trials at a time on a GPU; 0 = as many as a short measurement finds best")
+
+    @field_validator("name")
+    @classmethod
+    def _usable_name(cls, name: str) -> str:
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"must begin with a letter or digit and go on with these, '_', '.' and '-', got '{name}'")
+        if name.endswith(STUDY_FILES):
+            raise ValueError(f"'{name}' would be looked for as a file; leave '{Path(name).suffix}' out")
+        return name
 
     @field_validator("objectives")
     @classmethod
@@ -289,7 +305,7 @@ class StudySpec(BaseModel):
         """A study from a YAML file; its `name` defaults to the file's."""
         given = yamlfile.load(path, StudyError)
         if isinstance(given, Mapping):
-            given = {"name": re.sub(r"[^A-Za-z0-9_.-]", "-", Path(path).stem), **given}
+            given = {"name": name_from(Path(path).stem), **given}
             if isinstance(given.get("sensitivity"), str):  # told from the study file
                 given["sensitivity"] = Path(path).parent / given["sensitivity"]
         return cls.parse(given, str(path))
@@ -301,7 +317,7 @@ class StudySpec(BaseModel):
         Raises:
             StudyError: no such file, or no such ready study.
         """
-        if name.endswith((".yaml", ".yml", ".json")):
+        if name.endswith(STUDY_FILES):
             return cls.load(name)
         ready = ready_studies()
         if name not in ready:
@@ -322,6 +338,14 @@ class StudySpec(BaseModel):
                 space[key] = value
         plain["space"] = space
         return plain
+
+
+def name_from(text: str) -> str:
+    """A name that a study may have, made of a file's or a task's."""
+    name = re.sub(r"[^A-Za-z0-9_.-]", "-", text).lstrip("_.-")[:LONGEST]
+    while name.endswith(STUDY_FILES):
+        name = name.rpartition(".")[0]
+    return name or "study"
 
 
 def _written(found: Range) -> Any:

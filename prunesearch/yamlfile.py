@@ -22,12 +22,15 @@ def parse(text: str, where: str, error: type[DefinitionError] = DefinitionError)
         error: the kind of error to raise.
 
     Raises:
-        DefinitionError: not valid YAML, a key given twice, or a tag that would build an object.
+        DefinitionError: not valid YAML, a key given twice, a tag that would build an object, or a date that there is not.
     """
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as problem:
         raise error(f"{where}: {_told(problem)}", "write plain YAML 1.2: words, numbers, lists and mappings") from None
+    except (ValueError, OverflowError, RecursionError) as problem:
+        told = "is nested too deeply" if isinstance(problem, RecursionError) else f"a value cannot be read: {problem}"
+        raise error(f"{where}: {told}", "write plain YAML 1.2; what only looks like a date needs quotes") from None
 
 
 def load(path: str | Path, error: type[DefinitionError] = DefinitionError) -> Any:

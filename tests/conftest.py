@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -53,3 +54,16 @@ def data_dir(archives: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         if (archives / name / "raw").is_dir():
             shutil.copytree(archives / name / "raw", copy / name / "raw", ignore=shutil.ignore_patterns("*-ubyte"))
     return copy
+
+
+@pytest.fixture
+def plugins_forgotten(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Criteria that a test registers are forgotten after it."""
+    from prunesearch import catalogue
+    from prunesearch.criteria import registry
+
+    monkeypatch.setattr(registry, "_PLUGINS", registry._Plugins())
+    known = dict(catalogue._CATALOGUE.known)
+    yield
+    catalogue._CATALOGUE.known.clear()
+    catalogue._CATALOGUE.known.update(known)

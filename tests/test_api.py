@@ -161,6 +161,8 @@ def test_another_name_for_another_definition(rehearsed: str) -> None:
         (lambda: ps.search(), UsageError, "nothing to search"),
         (lambda: ps.search("quikstart"), StudyError, "quikstart"),
         (lambda: ps.search("quickstart", workers="many"), UsageError, "workers"),
+        (lambda: ps.search("quickstart", stage_budget=float("inf")), UsageError, "stage-budget"),
+        (lambda: ps.search("quickstart", timeout=float("inf")), StudyError, "timeout: must be a finite number"),
         (lambda: ps.groups(), UsageError, "no network"),
         (lambda: ps.run("nothing.yaml", task="iris-mlp"), PolicyError, "nothing.yaml"),
         (lambda: ps.run(Policy(epochs=1), task="iris-mpl"), TaskError, "iris-mpl"),
@@ -226,3 +228,16 @@ def test_a_run_leaves_decoded_data_behind_and_finds_it_again(tmp_path: Path, mon
     assert kept
     assert ps.run(policy, task="digits-mlp").measures.accuracy == first.measures.accuracy
     assert {p.name: p.read_bytes() for p in (tmp_path / "arrays").glob("*.safetensors")} == kept
+
+
+def test_means_over_seeds_stand_beside_the_means_of_as_many_dense_networks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ran = ps.run(Policy(epochs=1, threshold=0.5), task="digits-mlp", seeds=2)
+    each = [reference.measures.accuracy for reference in ran.references]
+    curve = ps.curve("digits-mlp", levels=[0.5], epochs=1, seeds=2, engine="serial")
+    assert each == [result.measures.accuracy for result in curve.sweep.dense.values() if result.measures]
+    assert len(set(each)) == 2
+    assert ran.dense.measures.accuracy == pytest.approx(sum(each) / 2)
+    assert [row["dense"]["accuracy"] for row in ran.to_dict()["seeds"]] == each

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
+from prunesearch.api.naming import TaskLike, named
 from prunesearch.api.running import read_policy, usable
 from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
 from prunesearch.drafts import beside
@@ -67,7 +68,7 @@ def export(
     if record.spec.get("numerics", "exact") != "exact":
         record, chosen = in_exact(record, chosen, again)
     with _network(record, chosen, target, (device, data_folder(data_dir), tuple(plugin))) as (network, found):
-        return str(write_bundle(target, network, about_trial(record, found)))
+        return str(write_bundle(target, network, about_trial(record, found, tuple(plugin))))
 
 
 def in_exact(study: StudyRecord, trial: TrialRecord, exact: Mapping[int, ExactRecord]) -> tuple[StudyRecord, TrialRecord]:
@@ -94,26 +95,34 @@ def _with(trial: TrialRecord, result: Result) -> TrialRecord:
 
 
 @documented
-def load(bundle: str | Path, *, task: str | None = None, data_dir: str | None = None) -> nn.Module:
+def load(bundle: str | Path, *, task: TaskLike | None = None, data_dir: str | None = None) -> nn.Module:
     """Load the pruned network of a bundle: a fresh instance of the task's class with the recorded widths and weights.
 
-    Nothing is unpickled. A task of your own is imported from where `task` says, by default where it was when exported.
+    Nothing is unpickled. A task in Python is imported: the one that `task` says, else the one that architecture.json names, told
+    from the current folder. Python that lies in the bundle itself is not: who made the bundle could have it do anything.
 
     Returns:
         The torch.nn.Module, on the CPU, in eval mode.
 
     Raises:
         UsageError: the folder is no bundle.
-        TaskError: the task does not load, its network is of another class, or the weights are damaged.
+        TaskError: the task does not load, or the bundle names none that can be; its network is of another class, or the
+            weights are damaged.
         EnvironmentFailure: the weights are missing.
     """
     from prunesearch.export.loading import load_bundle
 
-    return load_bundle(bundle, task, data_folder(data_dir))
+    ref, own = (None, None) if task is None else named(task)
+    return load_bundle(bundle, ref if own is None else own, data_folder(data_dir))
 
 
-def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
+def about_trial(study: StudyRecord, trial: TrialRecord, plugins: tuple[str, ...]) -> About:
     """What the card says of a stored trial.
+
+    Args:
+        study: whose trial it is.
+        trial: with its figures.
+        plugins: files with criteria that were given.
 
     Raises:
         TrialError: the trial left no network.
@@ -133,6 +142,8 @@ def about_trial(study: StudyRecord, trial: TrialRecord) -> About:
         notes=trial.notes,
         device=trial.device,
         asked_device=str(study.spec.get("device", "auto")),
+        plugins=plugins,
+        numerics=str(study.spec.get("numerics", "exact")),
         study=study.name,
         trial=trial.number,
         confirmed=trial.confirmed,

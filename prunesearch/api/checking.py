@@ -14,7 +14,7 @@ from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import StoreError, StudyError, UsageError
 from prunesearch.results import GroupInfo, TaskInfo
-from prunesearch.spec import StudySpec
+from prunesearch.spec import StudySpec, name_from
 from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def resolved(study: str | Path | StudySpec | None, given: dict[str, Any], store:
     if study is None:
         if "task" not in said:
             raise UsageError("nothing to search was named", "give a study such as quickstart, or --task my_task.py:make_task")
-        return StudySpec.parse({"name": _name_of(said["task"]), **said}, "command line")
+        name = name_from(said["task"].replace(".py:", "-").replace(".npz", "").strip("./"))  # my_task.py:make -> my_task-make
+        return StudySpec.parse({"name": name, **said}, "command line")
     found = study if isinstance(study, StudySpec) else definition(str(study), store)
     return StudySpec.parse({**found.to_dict(), **said}, found.name)
 
@@ -237,12 +238,6 @@ def _sharing(how: EngineSpec, info: TaskInfo) -> str:
     if found.equal:
         return "shared by trials that begin alike: the task's own code was tried, and a fork was equal in all bits"
     return f"not shared: {found.reason}"
-
-
-def _name_of(task: str) -> str:
-    """A study's name made from a task: `my_task.py:make_task` -> `my_task-make_task`."""
-    words = task.replace(".py:", "-").replace(".npz", "").strip("./")
-    return "".join(c if c.isalnum() or c in "_.-" else "-" for c in words) or "study"
 
 
 def _stored_groups(study: str, store: str | None) -> tuple[GroupInfo, ...] | None:

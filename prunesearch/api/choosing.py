@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from prunesearch.api.settings import store_url
@@ -51,9 +51,9 @@ class Choice:
             InfeasibleError: nothing is left of an empty front.
         """
         if self.trial is not None:
-            return replace(front, rows=(on_front(front, self.trial),), recorded=None)
+            return front.chosen([on_front(front, self.trial)])
         if self.knee:
-            return replace(front, rows=(front.knee(),), recorded=None)
+            return front.chosen([front.knee()])
         found = front.where(self.where) if self.where else front
         if self.where and front.rows and not found.rows:
             front.where(self.where, by="params")  # raises, and says what comes closest
@@ -80,9 +80,9 @@ class Choice:
 def _sorted(front: Front, by: str) -> Front:
     """The rows of `front` that have the measure `by`, best first."""
     front.best(by)  # raises for what is no measure
-    sign = -1.0 if direction_of(by, front.directions.get("accuracy", "maximize")) == "maximize" else 1.0
+    sign = -1.0 if direction_of(by, front.metric) == "maximize" else 1.0
     measured = [row for row in front if getattr(row.measures, by) is not None]
-    return replace(front, rows=tuple(sorted(measured, key=lambda row: sign * row.value(by))), recorded=None)
+    return front.chosen(sorted(measured, key=lambda row: sign * row.value(by)))
 
 
 def on_front(front: Front, trial: int) -> FrontRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,8 @@ from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike
 from prunesearch.api.running import check_groups, load_plugins, read_policy
 from prunesearch.api.sweeping import check_granularities, swept
-from prunesearch.errors import PolicyError, UsageError
+from prunesearch.errors import UsageError
+from prunesearch.fitting import granularities_of
 from prunesearch.policy import Policy
 from prunesearch.report.published import Axis, Published, read_published
 from prunesearch.report.words import way_words
@@ -65,10 +67,9 @@ class Curve:
         """The figure; `axis` is what lies along x at first, and `buttons` whether the other one can be chosen."""
         from prunesearch.report.curves import Drawing, curve_figure
 
-        metric = self.sweep.info.metric
-        return curve_figure(
-            Drawing(self.points, self.dense, self.title, metric, self.split, self.published, axis, buttons=buttons)
-        )
+        info = self.sweep.info
+        shown = (self.points, self.dense, self.title, info.metric, self.split, self.published, axis)
+        return curve_figure(Drawing(*shown, buttons=buttons, maximize=info.direction == "maximize"))
 
     def write(self, path: str | Path, axis: Axis = "sparsity") -> Path:
         """Write the figure: `.html`, with buttons for both axes, or `.png`, with one of them.
@@ -107,8 +108,8 @@ def curve(
     *,
     levels: str | Sequence[float] = LEVELS,
     granularities: Sequence[str] = (),
-    criteria: Sequence[str] = ("l1",),
-    scopes: Sequence[str] = ("layer",),
+    criteria: Sequence[str] = (),
+    scopes: Sequence[str] = (),
     retrain: int = 0,
     policies: Sequence[str | Path | Policy] = (),
     schedules: bool = False,
@@ -130,7 +131,8 @@ def curve(
     """Draw accuracy and loss against what is removed: one line per granularity, criterion and scope, or per policy.
 
     Every network is trained as long as the dense one. Without --retrain the cut comes after the last epoch. All networks of
-    a seed share their dense epochs, and a run that was stopped goes on from what it has trained.
+    a seed share their dense epochs, and a run that was stopped goes on from what it has trained. Where only policies are
+    drawn, what is cut, by which score and when is theirs to say.
 
     Raises:
         UsageError: levels, words or files are not what they should be.
@@ -160,7 +162,8 @@ class Asked:
     """The lines that were asked for.
 
     Args:
-        cuts: plain cuts; where no granularity was named, of everything that the network has, unless there are other lines.
+        cuts: plain cuts; where no granularity was named, of everything that the network has, unless there are other lines; by l1
+            and per layer where no criterion and no scope was.
         policies: name -> policy.
         schedules: whether all schedules are compared.
     """
@@ -173,44 +176,59 @@ class Asked:
         check_granularities(self.cuts.granularities)
         if self.schedules and self.cuts.retrain:
             raise UsageError("schedules decide themselves when they cut", "leave --retrain out")
+        if self.policies and not (self.schedules or self.cuts.granularities):
+            self._refuse_unused()
 
-    def candidates(self, info: TaskInfo) -> list[Candidate]:
+    def _refuse_unused(self) -> None:
+        said = {"--criterion": self.cuts.criteria, "--scope": self.cuts.scopes, "--retrain": self.cuts.retrain}
+        unused = [flag for flag, given in said.items() if given]
+        if unused:
+            hint = f"leave {' and '.join(unused)} out, or draw plain cuts too: --granularity weight"
+            raise UsageError("policies say themselves what is cut, by which score and when", hint)
+
+    def candidates(self, info: TaskInfo, task: str) -> list[Candidate]:
         """The points, once the network is known.
+
+        Args:
+            info: what the task is.
+            task: its reference, for what is told; empty where it has none.
 
         Raises:
             PolicyError: it has nothing of a granularity, or not the groups that a policy names.
             UsageError: there are too few epochs.
         """
         found = policy_candidates(self.policies, self.cuts.levels, info)
+        cuts = replace(self.cuts, criteria=self.cuts.criteria or Cuts.criteria, scopes=self.cuts.scopes or Cuts.scopes)
         if self.schedules:
-            found += self._all_schedules(info)
-        elif self.cuts.granularities or not self.policies:
-            found += replace(self.cuts, granularities=self.cuts.granularities or _widest(info)).candidates(info)
+            found += _all_schedules(cuts, info)
+        elif cuts.granularities or not self.policies:
+            found += replace(cuts, granularities=cuts.granularities or _widest(info, task)).candidates(info)
         for candidate in found:
             if candidate.policy is not None:
-                check_groups(candidate.policy, info)
-        return found
-
-    def _all_schedules(self, info: TaskInfo) -> list[Candidate]:
-        kinds = self.cuts.granularities or ("weight",)
-        found = []
-        for kind in kinds:
-            how = {"granularity": kind, "criterion": self.cuts.criteria[0], "scope": self.cuts.scopes[0]}
-            lines = schedule_candidates(info, self.cuts.levels, **how)
-            found += [replace(c, series=f"{kind}, {c.series}") for c in lines] if len(kinds) > 1 else lines
+                check_groups(candidate.policy, info, task)
         return found
 
 
-def _widest(info: TaskInfo) -> tuple[str, ...]:
+def _all_schedules(cuts: Cuts, info: TaskInfo) -> list[Candidate]:
+    """Every schedule in every combination, whose words begin the line's name where there are several."""
+    kinds = (cuts.granularities or Cuts.granularities, cuts.criteria, cuts.scopes)
+    found = []
+    for granularity, criterion, scope in itertools.product(*kinds):
+        words = [word for word, every in zip((granularity, criterion, scope), kinds, strict=True) if len(every) > 1]
+        lines = schedule_candidates(info, cuts.levels, granularity=granularity, criterion=criterion, scope=scope)
+        found += [replace(c, series=", ".join((*words, c.series))) for c in lines]
+    return found
+
+
+def _widest(info: TaskInfo, task: str) -> tuple[str, ...]:
     """Single weights, and the granularity that takes in most of the network's units.
 
     Raises:
         PolicyError: there is nothing that can be pruned.
     """
-    if not info.granularities:
-        raise PolicyError(f"{info.name} has nothing that can be pruned", f"'prunesearch groups --task {info.name}' says why")
-    units = [g for g in info.granularities if g != "weight"]
-    return tuple(g for g in info.granularities if g == "weight") + tuple(units[-1:])
+    known = granularities_of(info, task)
+    units = [g for g in known if g != "weight"]
+    return tuple(g for g in known if g == "weight") + tuple(units[-1:])
 
 
 def _named(policies: Sequence[str | Path | Policy], plugin: Sequence[str]) -> dict[str, Policy]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,8 +14,9 @@ from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
 from prunesearch.api.settings import store_url
 from prunesearch.api.templates import TASK, study_template
-from prunesearch.errors import EnvironmentFailure, StoreError, StudyError, UsageError, did_you_mean
-from prunesearch.spec import StudySpec, ready_studies
+from prunesearch.drafts import beside, writing
+from prunesearch.errors import StoreError, StudyError, UsageError, did_you_mean
+from prunesearch.spec import STUDY_FILES, StudySpec, ready_studies
 
 if TYPE_CHECKING:
     from prunesearch.store import Store
@@ -69,7 +72,7 @@ def studies_show(study: str, *, store: str | None = None) -> dict[str, Any]:
     Raises:
         StudyError: there is none of that name.
     """
-    return definition(study, store).to_dict()
+    return _plain(study, store)
 
 
 @documented
@@ -80,20 +83,21 @@ def studies_copy(study: str, to: str, *, as_: str | None = None, store: str | No
         The file's path, or the name of the copy in the other store.
 
     Raises:
-        StudyError: there is no study of that name, or the other store has one of that name.
-        UsageError: the file is there already, and not `force`.
+        StudyError: there is no study of that name, the other store has one of that name, or `as_` is none that a study may have.
+        UsageError: the file is there already, and not `force`; in a store nothing is overwritten, with `force` or without.
         EnvironmentFailure: it cannot be written.
         StoreError: a store cannot be read or written.
     """
+    if as_:
+        StudySpec.parse({"name": as_, "task": "any"}, "--as")
     if "://" in to:
+        if force:
+            raise UsageError("--force is for files: in a store nothing is overwritten", "give the copy another name with --as")
         return _copy_stored(study, to, as_, store)
     target = Path(to)
     if target.suffix not in (".yaml", ".yml"):
         raise UsageError(f"'{to}' is neither a .yaml file nor a store", "write my_study.yaml, or sqlite:///copy.db")
-    ready = ready_studies().get(study)
-    stored = _stored_spec(study, store)
-    text = ready.read_text(encoding="utf-8") if ready and stored is None else yamlfile.dump(definition(study, store).to_dict())
-    write_file(target, text, force)
+    write_file(target, _text(study, as_, store), force)
     return str(target)
 
 
@@ -122,16 +126,33 @@ def definition(study: str, store: str | None) -> StudySpec:
     Raises:
         StudyError: there is none.
     """
-    if study.endswith((".yaml", ".yml", ".json")):
-        return beside(StudySpec.load(study), Path(study))
-    stored = _stored_spec(study, store)
+    if study.endswith(STUDY_FILES):
+        return _near(StudySpec.load(study), Path(study))
+    stored = _stored(study, store)
     if stored is not None:
-        return stored
+        return StudySpec.parse(stored, f"stored study '{study}'")
     ready = ready_studies()
     if study not in ready:
         known = [*ready, *(_names(store))]
         raise StudyError(f"no study is called '{study}'", f"{did_you_mean(study, known)} ('prunesearch studies' lists them)")
     return StudySpec.load(ready[study])
+
+
+def _text(study: str, name: str | None, store: str | None) -> str:
+    """A definition as YAML, under another name where one is given; a ready one with its comments."""
+    ready = ready_studies().get(study)
+    if ready is None or _stored(study, store) is not None:
+        return yamlfile.dump(_plain(study, store) | ({"name": name} if name else {}))
+    text = ready.read_text(encoding="utf-8")
+    return re.sub(r"^name: .*\n", yamlfile.dump({"name": name}), text, flags=re.MULTILINE) if name else text
+
+
+def _plain(study: str, store: str | None) -> dict[str, Any]:
+    """A definition as plain data; a stored one unchecked, for its criterion may be a plug-in's that nobody has loaded."""
+    stored = None if study.endswith(STUDY_FILES) else _stored(study, store)
+    if stored is None:
+        return definition(study, store).to_dict()
+    return {**StudySpec(name="any", task="any").to_dict(), **stored}
 
 
 def _copy_stored(study: str, to: str, as_: str | None, store: str | None) -> str:
@@ -141,7 +162,7 @@ def _copy_stored(study: str, to: str, as_: str | None, store: str | None) -> str
         return source.copy_study(study, target, as_).name
 
 
-def beside(spec: StudySpec, path: Path) -> StudySpec:
+def _near(spec: StudySpec, path: Path) -> StudySpec:
     """`spec` with a task file that lies beside the study file told from the current folder."""
     file, colon, function = spec.task.partition(":")
     near = path.parent / file
@@ -164,13 +185,13 @@ def _existing(store: str | None) -> Store | None:
         raise
 
 
-def _stored_spec(study: str, store: str | None) -> StudySpec | None:
+def _stored(study: str, store: str | None) -> Mapping[str, Any] | None:
+    """A stored definition, as it is stored."""
     opened = _existing(store)
     if opened is None:
         return None
     with opened as stored:
-        found = [s.spec for s in stored.studies() if s.name == study]
-    return StudySpec.parse(found[0], f"stored study '{study}'") if found else None
+        return next((s.spec for s in stored.studies() if s.name == study), None)
 
 
 def _names(store: str | None) -> list[str]:
@@ -194,8 +215,13 @@ def refuse_existing(files: list[Path], force: bool) -> None:
     """Refuse to write over what is there, unless `force`.
 
     Raises:
-        UsageError: a file is there already.
+        UsageError: a file is there already, or with `force` a folder.
+        EnvironmentFailure: a path is none that can be written.
     """
+    for file in files:
+        with writing(file):
+            if file.is_dir():
+                raise UsageError(f"'{file}' is a folder", "give the path of a file")
     there = [str(f) for f in files if f.exists()]
     if there and not force:
         told = f"{there[0]} is" if len(there) == 1 else f"{' and '.join(there)} are"
@@ -203,16 +229,25 @@ def refuse_existing(files: list[Path], force: bool) -> None:
 
 
 def write_file(path: Path, text: str, force: bool) -> None:
-    """Write text to a file, in a folder that is made where it is missing.
+    """Write text to a file, in a folder that is made where it is missing; what was there stays until the new text is whole.
 
     Raises:
         UsageError: the file is there already, and not `force`.
         EnvironmentFailure: it cannot be written.
     """
     refuse_existing([path], force)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EnvironmentFailure(f"cannot write '{path}': {reason}", "give a folder that you may write to") from None
+    with beside(path) as draft:
+        put_text(draft, text, path, force)
+
+
+def put_text(draft: Path, text: str, path: Path, force: bool) -> None:
+    """Write text at `draft`, which `beside` has made, and move it to `path`.
+
+    Raises:
+        UsageError: the file is there meanwhile, and not `force`.
+        EnvironmentFailure: it cannot be written.
+    """
+    refuse_existing([path], force)
+    with writing(path):
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)

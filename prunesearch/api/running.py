@@ -36,7 +36,7 @@ class Ran:
         rescaled_from: the epochs that the policy was made for, None where they are those that were run.
         seeds: the seeds.
         results: one per seed.
-        dense: the dense network, trained alike with the first seed.
+        references: the dense network, trained alike, one per seed.
         written: the bundle's folder, None where none was asked for.
         recorded: the recording's folder, None where none was asked for.
     """
@@ -47,7 +47,7 @@ class Ran:
     rescaled_from: int | None
     seeds: tuple[int, ...]
     results: tuple[Result, ...]
-    dense: DenseReference
+    references: tuple[DenseReference, ...]
     written: str | None = None
     recorded: str | None = None
 
@@ -57,12 +57,17 @@ class Ran:
         return mean_measures(self._measured)
 
     @property
+    def dense(self) -> DenseReference:
+        """The dense network: means of the same seeds; epochs, layers and report are the first one's."""
+        return replace(self.references[0], measures=mean_measures([d.measures for d in self.references]))
+
+    @property
     def deviations(self) -> dict[str, float]:
         """Standard deviation over the seeds, of every measure that all of them have; empty for one seed."""
         return {n: statistics.stdev(v) for n, v in _columns(self._measured).items()} if len(self.seeds) > 1 else {}
 
     def to_dict(self) -> dict[str, Any]:
-        """One row as in a front, with epochs and layers of the first seed and the measures of every seed."""
+        """One row as in a front, with epochs and layers of the first seed and the measures of every seed, dense ones too."""
         first = self.results[0]
         row: dict[str, Any] = {
             "trial": None,
@@ -75,7 +80,8 @@ class Ran:
         row |= {"epochs": [asdict(e) for e in first.epochs], "layers": [asdict(x) for x in first.layers]}
         row["dense"] = self.dense.measures.to_dict()
         row["deviations"] = self.deviations
-        row["seeds"] = [{"seed": s, **m.to_dict()} for s, m in zip(self.seeds, self._measured, strict=True)]
+        each = zip(self.seeds, self._measured, self.references, strict=True)
+        row["seeds"] = [{"seed": s, **m.to_dict(), "dense": d.measures.to_dict()} for s, m, d in each]
         return row
 
     @property
@@ -101,8 +107,9 @@ def run(
 ) -> Ran:
     """Train and prune a task's network as a policy says, and measure it against the dense one.
 
-    A policy made for other epochs is rescaled: its epochs keep their share of N. Of several seeds the first one's network
-    is written, and recorded. `force` lets a recording be replaced; a bundle never is.
+    A policy made for other epochs is rescaled: its epochs keep their share of N. Every seed has a
+    dense network of its own; the first one's pruned network is written, and recorded. `force` lets a recording be replaced; a
+    bundle never is.
 
     Raises:
         PolicyError: the policy is not valid, or names groups that the network does not have.
@@ -125,16 +132,17 @@ def run(
     scaled = given.rescaled(given.epochs if epochs is None else epochs)
     where, arrays = data_folder(data_dir), arrays_folder() if own is None else None
     spec = EngineSpec(ref, scaled.epochs, seed, device, 1, where, tuple(plugin), numerics=numerics, arrays=arrays)
-    with _draft(to) as network, _draft(record) as recording, open_engine("serial", spec, task=own) as engine:
+    with draft_of(to) as network, draft_of(record) as recording, open_engine("serial", spec, task=own) as engine:
         info = engine.describe()
-        check_groups(scaled, info)
-        dense = dense_reference(engine, scaled.epochs, seed)
+        check_groups(scaled, info, ref if own is None else "")
         wanted = tuple(range(seed, seed + seeds))
-        jobs = [Job(i, scaled, scaled.epochs, s, LatencySpec(), dense) for i, s in enumerate(wanted)]
+        dense = tuple(dense_reference(engine, scaled.epochs, s) for s in wanted)
+        jobs = [Job(i, scaled, scaled.epochs, s, LatencySpec(), d) for i, (s, d) in enumerate(zip(wanted, dense, strict=True))]
         jobs[0] = replace(jobs[0], keep_to=network, record_to=recording)
         results = tuple(usable(engine, job) for job in jobs)
         found = Ran(ref, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
-        return _delivered(found, (network, recording), to, record, force)
+        about = _about(found, spec, own=own is not None) if to else None
+        return _delivered(found, about, (network, recording), to, record, force)
 
 
 def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:
@@ -156,8 +164,13 @@ def load_plugins(files: Sequence[str]) -> None:
             load_plugin(file)
 
 
-def check_groups(policy: Policy, info: TaskInfo) -> None:
+def check_groups(policy: Policy, info: TaskInfo, task: str) -> None:
     """Refuse a policy that does not fit the network or its start, before anything is trained.
+
+    Args:
+        policy: what is asked.
+        info: what the task is.
+        task: its reference, for what is told; empty where it has none.
 
     Raises:
         PolicyError: see `chosen_groups`; or the policy wants an accuracy from before its first epoch, and there is none.
@@ -165,7 +178,7 @@ def check_groups(policy: Policy, info: TaskInfo) -> None:
     if policy.granularity not in info.granularities:
         kinds = ", ".join(info.granularities)
         raise PolicyError(f"granularity: '{policy.granularity}' is nothing that {info.name} has", f"it has {kinds}")
-    chosen_groups(info.groups, policy, info.name)
+    chosen_groups(info.groups, policy, task)
     if policy.schedule_type == "rewind_pruning" and policy.epoch_threshold == 0 and not info.weights_given:
         raise PolicyError(
             "epoch_threshold: 0 leaves rewind_pruning no accuracy to come back to, from scratch",
@@ -224,8 +237,8 @@ def _failure(result: Result) -> PrunesearchError:
 
 
 @contextmanager
-def _draft(to: str | None) -> Iterator[str | None]:
-    """Where the engine leaves what shall go to `to`, made before anything is trained; None where nothing is wanted."""
+def draft_of(to: str | None) -> Iterator[str | None]:
+    """Where what shall go to `to` takes shape, made before anything is trained; None where nothing is wanted."""
     if not to:
         yield None
         return
@@ -233,7 +246,9 @@ def _draft(to: str | None) -> Iterator[str | None]:
         yield str(draft)
 
 
-def _delivered(found: Ran, drafts: tuple[str | None, str | None], to: str | None, record: str | None, force: bool) -> Ran:
+def _delivered(
+    found: Ran, about: About | None, drafts: tuple[str | None, str | None], to: str | None, record: str | None, force: bool
+) -> Ran:
     """The run with its bundle and recording in their places, made of `drafts`; where one cannot be, the other still is."""
     network, recording = drafts
     try:
@@ -244,32 +259,36 @@ def _delivered(found: Ran, drafts: tuple[str | None, str | None], to: str | None
                 put_in_place(recording, record, force=force)
                 found = replace(found, recorded=record)
         finally:
-            if network and to:
+            if about and network and to:
                 from prunesearch.export.bundle import write_bundle
 
-                found = replace(found, written=str(write_bundle(to, network, _about(found))))
+                found = replace(found, written=str(write_bundle(to, network, about)))
     except PrunesearchError as error:
         error.found = found
         raise
     return found
 
 
-def _about(ran: Ran) -> About:
+def _about(ran: Ran, spec: EngineSpec, *, own: bool) -> About:
     from prunesearch.export.about import About
 
     first = ran.results[0]
     assert first.measures is not None  # usable() has looked
     return About(
         task=ran.task,
+        own=own,
         policy=ran.policy,
         digest=ran.policy.digest,
         seed=ran.seeds[0],
         measures=first.measures,
-        dense=ran.dense,
+        dense=ran.references[0],
         metric=ran.info.metric,
         maximize=ran.info.direction == "maximize",
         layers=first.layers,
         notes=first.notes,
         device=first.device,
+        asked_device=spec.device,
+        plugins=spec.plugins,
+        numerics=spec.numerics,
         code_version=version(),
     )

@@ -9,11 +9,11 @@ from typing import Any
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.curving import Curve, curve
-from prunesearch.api.definitions import refuse_existing, write_file
+from prunesearch.api.definitions import put_text, refuse_existing
 from prunesearch.api.naming import TaskLike
-from prunesearch.api.running import check_groups
+from prunesearch.api.running import check_groups, draft_of
 from prunesearch.api.sweeping import check_granularities, swept
-from prunesearch.errors import UsageError
+from prunesearch.errors import PrunesearchError, UsageError
 from prunesearch.results import TaskInfo
 from prunesearch.sensitivity import Sensitivity
 from prunesearch.sweeps import Candidate, News
@@ -53,7 +53,8 @@ def sensitivity(
         UsageError: a level, word or file is not what it should be.
         PolicyError: the network has nothing of a granularity, or the criterion does not go with it.
         TaskError: the task does not load, or its dense network cannot be trained.
-        EnvironmentFailure: data, device or memory is missing, or a file cannot be written.
+        EnvironmentFailure: data, device or memory is missing, or a file cannot be written. An error that comes only when all is
+            trained has the sensitivity as `found`.
     """
     how: dict[str, Any] = {"epochs": epochs, "seeds": seeds, "seed": seed, "workers": workers, "engine": engine, "device": device}
     how |= {"data_dir": data_dir, "stage_budget": stage_budget, "plugin": plugin, "listener": listener}
@@ -62,11 +63,20 @@ def sensitivity(
         return curve(task, levels=levels, schedules=True, plot=_alone(plot, to), **cut, **how)
     _refuse(granularities, to, plot, force=force)
     probe = Probe(_ratios(levels), tuple(granularities), criterion, retrain)
-    found = probe.outcome(swept(task, _checked(probe), **how), seed)
-    if to:
-        write_file(Path(to), json.dumps(found.to_dict(), indent=1) + "\n", force=force)
-    if plot:
-        write_sensitivity(found, plot)
+    with draft_of(to) as draft:
+        return _delivered(probe.outcome(swept(task, _checked(probe), **how), seed), draft, to, plot, force=force)
+
+
+def _delivered(found: Sensitivity, draft: str | None, to: str | None, plot: str | None, *, force: bool) -> Sensitivity:
+    """What was found, its file and its figure in their places."""
+    try:
+        if draft and to:
+            put_text(Path(draft), json.dumps(found.to_dict(), indent=1) + "\n", Path(to), force)
+        if plot:
+            write_sensitivity(found, plot)
+    except PrunesearchError as error:
+        error.found = found
+        raise
     return found
 
 
@@ -113,14 +123,14 @@ def _ratios(levels: str | Sequence[float]) -> tuple[float, ...]:
     return found
 
 
-def _checked(probe: Probe) -> Callable[[TaskInfo], Sequence[Candidate]]:
+def _checked(probe: Probe) -> Callable[[TaskInfo, str], Sequence[Candidate]]:
     """The candidates of a network, refused where the network has not what they need."""
 
-    def candidates(info: TaskInfo) -> Sequence[Candidate]:
-        found = probe.candidates(info)
+    def candidates(info: TaskInfo, task: str) -> Sequence[Candidate]:
+        found = probe.candidates(info, task)
         for candidate in found:
             if candidate.policy is not None:
-                check_groups(candidate.policy, info)
+                check_groups(candidate.policy, info, task)
         return found
 
     return candidates

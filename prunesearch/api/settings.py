@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -42,9 +43,9 @@ def stage_settings(budget: float | None = None) -> tuple[str | None, int]:
         budget: GiB; None: 2; 0: nothing is shared, and there is no folder.
 
     Raises:
-        UsageError: a budget below 0.
+        UsageError: a budget below 0, or none that is finite.
     """
     gib = 2.0 if budget is None else budget
-    if gib < 0:
-        raise UsageError(f"--stage-budget must not be below 0, got {gib:g}", "give GiB, or 0 to share nothing")
+    if not 0 <= gib < math.inf:
+        raise UsageError(f"--stage-budget must be a number from 0, got {gib:g}", "give GiB, or 0 to share nothing")
     return (str(home_folder() / "stages") if gib else None), int(gib * 2**30)

@@ -18,7 +18,7 @@ from prunesearch.tasks.reference import parse_reference
 
 def swept(
     task: TaskLike,
-    candidates: Callable[[TaskInfo], Sequence[Candidate]],
+    candidates: Callable[[TaskInfo, str], Sequence[Candidate]],
     *,
     epochs: int | None,
     seeds: int,
@@ -36,7 +36,7 @@ def swept(
 
     Args:
         task: a reference, a task or a function that makes one; what only this process has is run in it.
-        candidates: the points, once the task is known.
+        candidates: makes the points, given what the task is and its reference; that is empty where only this process has it.
         latency: whether latency is measured.
         epochs, seeds, seed, workers, engine, device, data_dir, stage_budget, plugin, listener: as in `prunesearch search`.
 
@@ -53,7 +53,7 @@ def swept(
     spec = EngineSpec(ref, epochs, seed, device, at_once, folder, tuple(plugin), *stages, arrays=arrays_folder())
     return run_sweep(
         spec,
-        candidates,
+        lambda info: candidates(info, ref if own is None else ""),
         range(seed, seed + seeds),
         task=own,
         latency=LatencySpec() if latency else None,

@@ -62,7 +62,7 @@ def build() -> typer.Typer:
     command(made, api.groups, work.groups)
     command(made, api.run, work.ran, around=work.running)
     command(made, api.curve, curving.drawn, around=curving.watched)
-    command(made, api.sensitivity, sensing.sensed, around=curving.watched, own={"to": SENSED})
+    command(made, api.sensitivity, sensing.sensed, around=sensing.watched, own={"to": SENSED})
     command(made, api.export, work.exported, formats=False)
     command(made, api.animate, animating.animated, own=ANIMATE, around=animating.watched)
     command(made, api.dashboard, work.served, formats=False, around=work.serving)

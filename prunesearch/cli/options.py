@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -100,9 +101,17 @@ def annotated(name: str, required: bool, spelling: Spelling | None = None) -> An
     about: dict[str, Any] = {"help": ARGUMENTS[name], "metavar": spelt.metavar, "show_default": spelt.type is not bool}
     if spelt.minimum is not None:
         about["min"] = spelt.minimum
+    if spelt.type is float:
+        about["callback"] = _finite
     info = typer.Option(*spelt.flags, **about) if spelt.flags else typer.Argument(**about)
     plain = required or spelt.type in (bool, list[str])
     return Annotated[spelt.type if plain else spelt.type | None, info]
+
+
+def _finite(value: float | None) -> float | None:
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is not a finite number.")
+    return value
 
 
 QUIET = Annotated[bool, typer.Option("--quiet", "-q", help="say nothing but errors", show_default=False)]

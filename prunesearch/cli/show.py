@@ -10,10 +10,12 @@ from prunesearch import yamlfile
 from prunesearch.api.definitions import StudyLine
 from prunesearch.api.reading import Shown, Status
 from prunesearch.cli.build import Context
-from prunesearch.cli.formats import emit, emit_json, emit_table
+from prunesearch.cli.formats import emit, emit_table
 from prunesearch.front import Front
 from prunesearch.report.classes import class_table
+from prunesearch.report.table import Column, Table
 from prunesearch.report.tables import (
+    UNCONFIRMED,
     epochs_table,
     front_csv,
     front_table,
@@ -37,11 +39,12 @@ def studies(lines: list[StudyLine], context: Context) -> None:
 
 
 def definition(plain: dict[str, Any], context: Context) -> None:
-    """A study's definition: YAML for the eye."""
-    if context.format == "json":
-        emit_json({"definition": plain})
-    else:
+    """A study's definition: YAML for the eye, one line per field as CSV."""
+    if context.format == "table":
         sys.stdout.write(yamlfile.dump(plain))
+        return
+    rows = [{"field": field, "value": value} for field, value in plain.items()]
+    emit(context.format, Table((Column("field", "field"), Column("value", "")), rows), lambda: {"definition": plain})
 
 
 def written(target: str, context: Context) -> None:
@@ -84,7 +87,8 @@ def front(found: Front, context: Context) -> None:
         context.talk.say("nothing is on the front yet")
     elif context.format == "table":
         context.next("show", "all about one of them", study=found.study, trial=found[0].trial)
-        context.next("export", "policy, weights and card to ship", study=found.study, knee=True, to="bundle")
+        which: dict[str, Any] = {"knee": True} if found.whole is None else {"trial": found[0].trial}
+        context.next("export", "policy, weights and card to ship", study=found.study, **which, to="bundle")
     if context.given.get("plot"):
         context.talk.say(f"wrote {context.given['plot']}")
 
@@ -147,7 +151,7 @@ def _again(found: Shown) -> None:
 
 def _standing(found: Shown) -> str:
     if found.on_front:
-        return ", on the front" + ("" if found.trial and found.trial.confirmed else " (not confirmed over fresh seeds)")
+        return ", on the front" + ("" if found.trial and found.trial.confirmed else f" ({UNCONFIRMED})")
     return ", dominated" if found.trial and found.trial.feasible else ""
 
 

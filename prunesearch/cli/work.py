@@ -5,7 +5,6 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 
 import typer
@@ -15,6 +14,7 @@ from prunesearch.api.doctoring import Finding
 from prunesearch.api.running import Ran
 from prunesearch.cli.build import Context
 from prunesearch.cli.formats import emit
+from prunesearch.cli.stopping import Terminated
 from prunesearch.errors import EnvironmentFailure, PrunesearchError
 from prunesearch.report.findings import compare, versus
 from prunesearch.report.table import Column, Table
@@ -63,7 +63,8 @@ def ran(found: Ran, context: Context) -> None:
     compared = compare(found.measures, found.dense.measures, maximize=found.info.direction == "maximize")
     context.talk.say(f"{versus(compared)}: {policy_words(found.policy)}")
     if found.deviations:
-        context.talk.say(f"mean of {len(found.seeds)} seeds; accuracy {number(found.deviations['accuracy'])} standard deviation")
+        spread = number(found.deviations["accuracy"])
+        context.talk.say(f"mean of {len(found.seeds)} seeds, dense and pruned; accuracy {spread} standard deviation")
     if found.recorded:
         context.talk.say(f"recorded {found.policy.epochs} epochs in {found.recorded}")
         context.next("animate", "watch it being pruned", recording=found.recorded, to="network.gif")
@@ -85,8 +86,11 @@ def _bundle(folder: str, context: Context) -> None:
 
 def serving(dashboard: Callable[..., None], context: Context) -> None:
     """Serve until Ctrl-C, which is how it is meant to end."""
-    with suppress(KeyboardInterrupt):
+    try:
         dashboard(**context.given, listener=lambda url: context.talk.say(f"{url}  (Ctrl-C ends it)"))
+    except KeyboardInterrupt as stop:
+        if isinstance(stop, Terminated):
+            raise
 
 
 def served(_nothing: None, context: Context) -> None:

@@ -52,16 +52,16 @@ def write_bundle(to: str | Path, network: str | Path, about: About) -> Path:
         UsageError: the folder is there already.
         EnvironmentFailure: it cannot be written, or the network's files cannot be read.
     """
-    target, source = refuse_existing(to), Path(network)
+    target, source, place = refuse_existing(to), Path(network), about.place(to)
     with writing(target), beside(target) as folder:
         folder.mkdir()
         shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
         checksum = checksum_of(folder / WEIGHTS)
         described = json.loads((source / ARCHITECTURE).read_text(encoding="utf-8"))
-        told = {"task": about.task, "seed": about.seed, "digest": about.digest, "weights_sha256": checksum, **described}
+        told = {"task": about.reference, "seed": about.seed, "digest": about.digest, "weights_sha256": checksum, **described}
         (folder / ARCHITECTURE).write_text(json.dumps(told, indent=1), encoding="utf-8")
-        (folder / POLICY).write_text(_policy_text(about, target.name), encoding="utf-8")
-        (folder / CARD).write_text(card(about, target.name, checksum), encoding="utf-8")
+        (folder / POLICY).write_text(f"# {about.title}\n# {about.again(place)}\n{about.policy.to_yaml()}", encoding="utf-8")
+        (folder / CARD).write_text(card(about, place, checksum), encoding="utf-8")
         folder.rename(target)
     return target
 
@@ -86,7 +86,3 @@ def read_architecture(bundle: str | Path) -> dict[str, Any]:
             f"'{bundle}' is not a bundle: {path.name} cannot be read ({error})", "'prunesearch export' writes one"
         ) from None
     return found
-
-
-def _policy_text(about: About, folder: str) -> str:
-    return f"# {about.title}\n# {about.command(folder)}\n{about.policy.to_yaml()}"

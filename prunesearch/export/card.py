@@ -15,7 +15,7 @@ def card(about: About, folder: str, checksum: str) -> str:
 
     Args:
         about: what is told.
-        folder: the bundle's name, for the lines that load it.
+        folder: the bundle's path, for the lines that load it.
         checksum: SHA-256 of the weights.
     """
     return "\n".join([*_head(about), *_figures(about), *_layers(about), *_again(about, folder), *_origin(about, checksum)]) + "\n"
@@ -71,20 +71,25 @@ def _layers(about: About) -> Iterator[str]:
 
 
 def _again(about: About, folder: str) -> Iterator[str]:
-    yield f"In the folder that holds `{folder}`, train and prune it again:"
+    names = " and ".join(f"`{name}`" for name in (*about.files, folder))
+    where = f"In the folder from which {names} are found" if about.files else f"In the folder that holds {names}"
+    yield from _called(about, folder, where) if about.reference is None else _typed(about, folder, where)
     yield ""
-    yield "```bash"
-    yield about.command(folder)
-    yield "```"
-    yield ""
-    yield "or load it:"
-    yield ""
-    yield "```python"
-    yield "import prunesearch as ps"
-    yield ""
-    yield f'model = ps.load("{folder}")  # the pruned torch.nn.Module, in eval mode'
-    yield "```"
-    yield ""
+    if about.missing:
+        yield f"Criterion `{about.missing}` is a plug-in's: add the file that holds it with `--plugin`."
+        yield ""
+
+
+def _typed(about: About, folder: str, where: str) -> Iterator[str]:
+    yield from (f"{where}, train and prune it again:", "", "```bash", about.again(folder), "```", "")
+    yield from ("or load it:", "", "```python", "import prunesearch as ps", "")
+    yield from (f'model = ps.load("{folder}")  # the pruned torch.nn.Module, in eval mode', "```")
+
+
+def _called(about: About, folder: str, where: str) -> Iterator[str]:
+    yield f"Only the process that ran it had its task. {where}, and with it as `task`, train and prune it again, or load it:"
+    yield from ("", "```python", "import prunesearch as ps", "", f"ran = {about.again(folder)}")
+    yield from (f'model = ps.load("{folder}", task=task)  # the pruned torch.nn.Module, in eval mode', "```")
 
 
 def _origin(about: About, checksum: str) -> Iterator[str]:
@@ -93,6 +98,8 @@ def _origin(about: About, checksum: str) -> Iterator[str]:
         how = about.dense.latency
         other = "" if how.batch_size == 1 else "; `run` measures at batch size 1"
         yield f"* latency at batch size {how.batch_size}, {how.dtype}, {how.backend}, threads: {how.threads}{other}"
+    if about.numerics != "exact":
+        yield f"* {about.numerics} numerics: training multiplied in bfloat16 (TF32 on GPUs)"
     yield f"* prunesearch {about.code_version or 'of unknown version'}"
     yield f"* model.safetensors, SHA-256 `{checksum}`"
     for name, value in about.environment.items():

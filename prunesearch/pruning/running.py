@@ -12,10 +12,11 @@ from torch import nn
 
 
 def forward(model: nn.Module, example: Any) -> Any:
-    """The model's output on `example`."""
-    if isinstance(example, Mapping):
-        return model(**example)
-    return model(*example) if isinstance(example, (tuple, list)) else model(example)
+    """The model's output on a copy of `example`, which it may change."""
+    given = map_inputs(example, torch.clone)
+    if isinstance(given, Mapping):
+        return model(**given)
+    return model(*given) if isinstance(given, tuple) else model(given)
 
 
 def tensors_of(output: Any) -> list[torch.Tensor]:

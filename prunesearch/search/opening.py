@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from prunesearch.search.memory import GRACE_SECONDS
 from prunesearch.search.space import Located, SearchSpace
 from prunesearch.search.start import start_policies
 from prunesearch.spec import StudySpec
-from prunesearch.store import Store, StudyRecord
+from prunesearch.store import Store, StudyRecord, Ticket
 
 MAY_CHANGE = ("trials", "timeout", "workers", "workers_per_gpu", "engine", "start")
 """What a resumed study may say otherwise than before."""
@@ -52,11 +52,12 @@ def find(store: Store, name: str) -> StudyRecord | None:
     return next((record for record in store.studies() if record.name == name), None)
 
 
-def total_of(spec: StudySpec, record: StudyRecord | None, more: int | None) -> int:
-    """The trials that the study shall have: as the definition says, or `more` than it had."""
+def total_of(spec: StudySpec, record: StudyRecord | None, more: int | None, tickets: Sequence[Ticket]) -> int:
+    """The trials that the study shall have: as the definition says, or `more` than it had; all that are begun are among them."""
+    begun = max((t.number + 1 for t in tickets if t.state != "open"), default=0)
     if more is None:
-        return spec.trials
-    return more + (spec.trials if record is None else int(record.spec["trials"]))
+        return max(spec.trials, begun)
+    return more + max(spec.trials if record is None else int(record.spec["trials"]), begun)
 
 
 def resolved(spec: StudySpec, total: int, record: StudyRecord | None, info: TaskInfo) -> StudySpec:

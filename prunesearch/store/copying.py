@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import optuna
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy import Connection, Engine, Select, Table, insert, inspect, select
 
@@ -19,6 +21,8 @@ from prunesearch.store.schema import studies as study_table
 
 Rows = dict[Table, list[dict[str, Any]]]
 """Rows as they were read, by table."""
+NOTE = re.compile(r"dashboard:(\d+):(note_.+)")
+"""The attributes in which Optuna's dashboard keeps a trial's note; in them, the trial's number in the database."""
 
 
 def copy_study(source: Engine, target: Engine, name: str, new_name: str) -> None:
@@ -36,15 +40,8 @@ def copy_study(source: Engine, target: Engine, name: str, new_name: str) -> None
     with reading(target) as connection:
         if new_name in studies.names(connection):
             raise StudyError(f"the store has a study '{new_name}' already", "give the copy another name with --as")
-    copied = _copy_optuna(source, target, name, new_name)
-    try:
-        with writing(target) as connection:
-            _write_ours(connection, ours, new_name)
-    except BaseException:
-        if copied:
-            with _optuna(target, write=True) as storage:
-                optuna.delete_study(study_name=new_name, storage=storage)
-        raise
+    with _optuna_copied(source, target, name, new_name), writing(target) as connection:
+        _write_ours(connection, ours, new_name)
 
 
 @contextmanager
@@ -53,23 +50,54 @@ def _optuna(engine: Engine, *, write: bool) -> Iterator[RDBStorage]:
     try:
         with told(engine.url):
             yield storage
+    except StorageInternalError as error:
+        with told(engine.url):
+            raise error.__cause__ or error from None
     finally:
         close_storage(storage)
 
 
-def _copy_optuna(source: Engine, target: Engine, name: str, new_name: str) -> bool:
-    """Copy Optuna's study, if the source has one of that name; says whether it did."""
+@contextmanager
+def _optuna_copied(source: Engine, target: Engine, name: str, new_name: str) -> Iterator[None]:
+    """Optuna's study is copied, if the source has one; the copy goes again where that, or what follows, fails."""
+    if not _has_optuna(source, name):
+        yield
+        return
+    with _optuna(source, write=False) as old, _optuna(target, write=True) as new:
+        there = old.get_study_id_from_name(name)
+        try:
+            here = new.create_new_study(old.get_study_directions(there), new_name)
+        except DuplicatedStudyError:
+            hint = "give the copy another name with --as"
+            raise StudyError(f"Optuna's tables have a study '{new_name}' already", hint) from None
+        try:
+            _fill(old, there, new, here)
+            yield
+        except BaseException:
+            new.delete_study(here)
+            raise
+
+
+def _has_optuna(source: Engine, name: str) -> bool:
     with reading(source) as connection:
         if not inspect(connection).has_table("studies"):
             return False
     with _optuna(source, write=False) as old:
-        if name not in optuna.get_all_study_names(storage=old):
-            return False
-        with _optuna(target, write=True) as new:
-            if new_name in optuna.get_all_study_names(storage=new):
-                raise StudyError(f"Optuna's tables have a study '{new_name}' already", "give the copy another name with --as")
-            optuna.copy_study(from_study_name=name, from_storage=old, to_storage=new, to_study_name=new_name)
-    return True
+        return name in optuna.get_all_study_names(storage=old)
+
+
+def _fill(old: RDBStorage, there: int, new: RDBStorage, here: int) -> None:
+    """Copy trials and attributes; a note follows its trial, which has another number in this database."""
+    for key, value in old.get_study_user_attrs(there).items():
+        new.set_study_user_attr(here, key, value)
+    copied = old.get_all_trials(there, deepcopy=False)
+    moved = {trial._trial_id: new.create_new_trial(here, template_trial=trial) for trial in copied}
+    for key, value in old.get_study_system_attrs(there).items():
+        note = NOTE.fullmatch(key)
+        if note is None:
+            new.set_study_system_attr(here, key, value)
+        elif int(note[1]) in moved:
+            new.set_study_system_attr(here, f"dashboard:{moved[int(note[1])]}:{note[2]}", value)
 
 
 def _read_ours(old: Connection, name: str) -> Rows:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prunesearch.errors import PolicyError, UsageError
+from prunesearch.fitting import granularities_of
 from prunesearch.policy import Policy
 from prunesearch.results import GroupInfo, TaskInfo
 from prunesearch.sensitivity import GroupCurve, Sensitivity
@@ -33,23 +34,25 @@ class Probe:
     criterion: str = "l1"
     retrain: int = 0
 
-    def groups(self, info: TaskInfo) -> tuple[GroupInfo, ...]:
+    def groups(self, info: TaskInfo, task: str = "") -> tuple[GroupInfo, ...]:
         """The groups that are probed: those of single weights, then those of units, in the order of the network.
+
+        Args:
+            info: what the task is.
+            task: its reference, for what is told; empty where it has none.
 
         Raises:
             PolicyError: the network has nothing of a granularity, or nothing that can be pruned.
         """
-        if not info.granularities:
-            raise PolicyError(f"{info.name} has nothing that can be pruned", f"'prunesearch groups --task {info.name}' says why")
-        missing = [g for g in self.granularities if g not in info.granularities]
+        known = granularities_of(info, task)
+        missing = [g for g in self.granularities if g not in known]
         if missing:
-            has = ", ".join(info.granularities)
-            raise PolicyError(f"granularity: '{missing[0]}' is nothing that {info.name} has", f"it has {has}")
-        chosen = {g for granularity in self.granularities or info.granularities for g in info.prunable(granularity)}
+            raise PolicyError(f"granularity: '{missing[0]}' is nothing that {info.name} has", f"it has {', '.join(known)}")
+        chosen = {g for granularity in self.granularities or known for g in info.prunable(granularity)}
         return tuple(sorted((g for g in info.groups if g in chosen), key=lambda g: g.kind != "weight"))
 
-    def candidates(self, info: TaskInfo) -> tuple[Candidate, ...]:
-        """One point per group and ratio, by group in the order of `groups`, then by ratio.
+    def candidates(self, info: TaskInfo, task: str = "") -> tuple[Candidate, ...]:
+        """One point per group and ratio, by group in the order of `groups`, which has the same arguments, then by ratio.
 
         Raises:
             PolicyError: the network has no such granularity, or the criterion does not go with it.
@@ -57,7 +60,7 @@ class Probe:
         """
         return tuple(
             Candidate(f"{group.kind} {group.name}", ratio, self.policy(group, ratio, info))
-            for group in self.groups(info)
+            for group in self.groups(info, task)
             for ratio in self.ratios
         )
 

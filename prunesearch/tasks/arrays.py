@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,13 @@ def array_task(path: str, what: str) -> Task:
 
 def _read(path: str) -> dict[str, np.ndarray]:
     try:
-        with np.load(Path(path).expanduser(), allow_pickle=False) as held:
+        with Path(path).expanduser().open("rb") as file:  # numpy leaves a damaged archive open
+            held = np.load(file, allow_pickle=False)
+            if isinstance(held, np.ndarray):
+                raise ValueError("holds one array without a name")
             return {name: held[name] for name in held.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem).splitlines()[0]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
+        reason = getattr(problem, "strerror", None) or (str(problem) or type(problem).__name__).splitlines()[0]
         raise TaskError(f"{path}: {reason}", "numpy.savez(path, x_train=..., y_train=...) writes what is needed") from problem
 
 
@@ -54,7 +58,7 @@ def _pair(path: str, arrays: dict[str, np.ndarray], part: str) -> Pair | None:
     y = arrays.get(f"y_{part}", arrays.get(f"y{short}"))
     if x is None and y is None:
         return None
-    if x is None or y is None or len(x) != len(y) or len(x) == 0:
+    if x is None or y is None or x.shape[:1] != y.shape[:1] or x.shape[:1] in ((), (0,)):
         raise TaskError(f"{path}: x_{part} and y_{part} must both be there, with as many rows, at least one")
     if y.ndim != 1 or not np.issubdtype(y.dtype, np.integer) or y.min() < 0:
         raise TaskError(f"{path}: y_{part} must be class numbers from 0, shape (n,), got {y.dtype} {y.shape}")

@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from prunesearch.tasks.userfile import is_installed
+from prunesearch.tasks.sources import is_installed
 
 LIMIT = 100_000
 """Values that are looked at; who holds more is not read."""
@@ -225,6 +225,10 @@ def _function_of(member: Any) -> Any:
 
 
 def _is_installed_module(name: str) -> bool:
-    """Whether a module is none of the user's own; those without a file are Python's, but for the one typed at a prompt."""
-    file = getattr(sys.modules.get(name), "__file__", None)
-    return is_installed(file) if file else name != "__main__"
+    """Whether a module is none of the user's own; those that lie nowhere are Python's, but for the one typed at a prompt.
+
+    A module that is not there any more was the user's: tasks that are loaded later take theirs away.
+    """
+    module = sys.modules.get(name)
+    place = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    return is_installed(place) if place else module is not None and name != "__main__"

@@ -14,9 +14,10 @@ from torch import nn
 from prunesearch.errors import TaskError
 from prunesearch.tasks.contents import Reader, add_tensor
 from prunesearch.tasks.reference import parse_reference
+from prunesearch.tasks.sources import source_digest
 from prunesearch.tasks.task import Task, is_dataset
+from prunesearch.tasks.told import told
 from prunesearch.tasks.types import Source
-from prunesearch.tasks.userfile import source_digest
 
 SAMPLED = 64
 """Examples of a map-style data set that are read for its fingerprint, evenly spaced."""
@@ -41,13 +42,16 @@ def task_digest(
 
     Returns:
         The digest, and whether it knows all code: by what could be read of callables, by the user's file or by `version`.
+
+    Raises:
+        TaskError: an example of a data set cannot be read.
     """
     source, reader = task.version or _source(ref), Reader(names=task.version is None)
     recipe = {f.name: getattr(task, f.name) for f in fields(task) if f.name not in _NOT_RECIPE}
     parts = {
         "tensors": _tensors(initial),
         "structure": hashlib.sha256(repr(model).encode()).hexdigest(),
-        "data": {name: fingerprint(source) for name, source in sorted(sources.items())},
+        "data": {name: _read(name, split) for name, split in sorted(sources.items())},
         "recipe": {name: reader.said(value) if callable(value) else repr(value) for name, value in recipe.items()},
         "source": source,
     }
@@ -69,6 +73,11 @@ def fingerprint(source: Source) -> str:
     else:
         hashed.update(f"loader:{len(data())};".encode())
     return hashed.hexdigest()
+
+
+def _read(name: str, source: Source) -> str:
+    with told(f"{name}: reading it fails"):
+        return fingerprint(source)
 
 
 def _tensors(values: Mapping[str, torch.Tensor]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 from prunesearch.errors import TaskError
 from prunesearch.tasks.networks import network
 from prunesearch.tasks.task import Task
+from prunesearch.tasks.told import told
 from prunesearch.tasks.types import Source
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -34,7 +36,7 @@ def folder_task(path: str, what: str, pixels: int) -> Task:
         pixels: side of the square images.
 
     Raises:
-        TaskError: no such folder, or no images in class folders.
+        TaskError: no such folder, no images in class folders, or a damaged one among them.
     """
     root = Path(path).expanduser()
     has_parts = (root / "train").is_dir()
@@ -70,10 +72,22 @@ def _images(folder: Path, pixels: int) -> ImageFolder:
 def _source(images: Any, fits: bool) -> Source:
     """The images as tensors where they fit, else as a data set that decodes and scales them each time."""
     if fits:
-        return torch.stack([x for x, _ in images]), torch.tensor(images.targets)
+        return torch.stack(list(_decoded(images))), torch.tensor(images.targets)
     images.transform = Compose([images.transform, _Scale()])
     streamed: Source = images
     return streamed
+
+
+def _decoded(images: Any) -> Iterator[torch.Tensor]:
+    """All images, in order, (3, pixels, pixels) each.
+
+    Raises:
+        TaskError: one is damaged; its file is named.
+    """
+    for i, (path, _) in enumerate(images.samples):
+        with told(path, "mend the file or take it out"):
+            x, _ = images[i]
+        yield x
 
 
 class _Scale:

@@ -40,7 +40,8 @@ class Task:
     Args:
         model: makes a fresh network, `() -> torch.nn.Module`; its initial values follow torch's global generator.
         train: what it is trained on: a pair of tensors or arrays (inputs, targets), a `torch.utils.data.Dataset`, or a
-            `() -> DataLoader`. Tensors are fastest: they stay on the device, uint8 as such.
+            `() -> DataLoader`. Tensors are fastest: they stay on the device, uint8 as such. int32 and int64 inputs reach the
+            network as they are (token numbers), unless `normalize` is given; all other numbers become float32.
         test: reported once, never used for selection. None: a fifth of `train`, or no test where `weights` are given.
         val: what selects. None: a stratified `val_fraction` of `train`. Must be given with `weights` or a loader.
         name: the task's name in stores and reports; the reference it was loaded from when empty.
@@ -59,7 +60,8 @@ class Task:
         direction: whether the metric is maximised; by default what is usual for a named metric, else maximised.
         weights: trained weights to start from: path of a .safetensors or state-dict file, or a state dict.
         augment: names of `AUGMENTATIONS` for image tensors, or `(inputs, generator) -> inputs` on a batch.
-        normalize: (mean, std) per channel, on inputs that lie in [0, 1] after uint8 is divided by 255.
+        normalize: (mean, std), each one number or one per channel of images (n, channels, h, w) or feature of rows (n, features),
+            on inputs that lie in [0, 1] after uint8 is divided by 255. All splits must be pairs of tensors.
         val_fraction: the share of `train` that is held out when `val` is None.
         train_epoch: a training epoch of the user's own, `(model, batches, optimizer) -> mean loss`; advancing `batches`
             sets the learning rate and keeps the masks, so the loop needs no call of ours.
@@ -146,7 +148,7 @@ def _wrong_words(task: Task) -> list[str]:
     direction: Any = task.direction
     if direction not in (None, "maximize", "minimize"):
         problems.append(f"direction: must be 'maximize' or 'minimize', got {direction!r}")
-    return problems + _wrong_augment(task.augment)
+    return problems + _wrong_augment(task.augment) + _wrong_normalize(task.normalize)
 
 
 def _wrong_augment(augment: Any) -> list[str]:
@@ -155,6 +157,19 @@ def _wrong_augment(augment: Any) -> list[str]:
     if not isinstance(augment, tuple | list):
         return [f"augment: must be a function or a tuple of {', '.join(AUGMENTATIONS)}, got {_kind(augment)}"]
     return [f"augment: {w!r} is unknown; {did_you_mean(str(w), AUGMENTATIONS)}" for w in augment if w not in AUGMENTATIONS]
+
+
+def _wrong_normalize(normalize: Any) -> list[str]:
+    """Constants that are no pair of sequences of numbers, or deviations that nothing can be divided by."""
+    if normalize is None:
+        return []
+    try:
+        mean, std = ([float(number) for number in numbers] for numbers in normalize)
+    except (TypeError, ValueError):
+        return [f"normalize: must be ((mean, ...), (deviation, ...)), such as ((0.5,), (0.2,)), got {_kind(normalize)}"]
+    if not mean or not std or not all(map(math.isfinite, mean)) or not all(0 < number < math.inf for number in std):
+        return [f"normalize: needs finite means and deviations above 0, got {mean} and {std}"]
+    return []
 
 
 _BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -187,7 +202,7 @@ def _wrong_numbers(task: Task) -> list[str]:
 
 
 def _wrong_data(task: Task) -> list[str]:
-    """Sources of no known kind, and splits that must be given and are not."""
+    """Sources of no known kind, splits that must be given and are not, an example that is no batch."""
     problems = []
     for name in ("train", "val", "test"):
         source = getattr(task, name)
@@ -197,11 +212,24 @@ def _wrong_data(task: Task) -> list[str]:
             problems.append(f"{name}: a pair (inputs, targets) is needed, got {len(source)} parts")
         elif not isinstance(source, tuple | list) and not is_dataset(source) and not callable(source):
             problems.append(f"{name}: must be (inputs, targets), a Dataset or a () -> DataLoader, got {_kind(source)}")
+        elif is_dataset(source) and not hasattr(source, "__len__"):
+            problems.append(f"{name}: a Dataset needs a length (__len__), {type(source).__name__} has none")
     if task.val is None and task.weights is not None:
         problems.append("val: must be given with weights, because data they were trained on measures nothing")
     elif task.val is None and is_loader(task.train):
         problems.append("val: must be given where train is a () -> DataLoader, because a loader cannot be split")
-    return problems
+    return problems + _wrong_example(task.example)
+
+
+def _wrong_example(example: Any) -> list[str]:
+    if example is None:
+        return []
+    import torch
+
+    if not isinstance(example, torch.Tensor):
+        return [f"example: must be a tensor, one batch of inputs, got {_kind(example)}; torch.as_tensor makes one"]
+    fits = example.dim() > 0 and len(example) > 0
+    return [] if fits else [f"example: must be a batch of at least one input, got shape {tuple(example.shape)}"]
 
 
 def is_dataset(source: object) -> bool:

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from prunesearch.errors import TaskError
+from prunesearch.tasks.told import told
 from prunesearch.tasks.types import Augment, Batch
 from prunesearch.training.augment import Crops, margin, pad, unpadded
 from prunesearch.training.seeding import generator, seed_everything
@@ -68,7 +69,8 @@ class Resident:
     Slicing resident tensors makes training epochs 1.17x (LeNet-300-100) to 1.7x shorter than a DataLoader's.
 
     Args:
-        x: inputs (n, ...); uint8 is kept and divided by 255 per batch, floats become float32.
+        x: inputs (n, ...); uint8 is kept and divided by 255 per batch, int32 and int64 are kept and given as they are unless
+            they are normalised, all others become float32.
         y: targets (n, ...).
         how: what is done with a batch.
     """
@@ -77,7 +79,7 @@ class Resident:
         self._how = how
         self._names = () if callable(how.augment) else how.augment
         self._images = x.dim() == 4
-        x = x if x.dtype == torch.uint8 else x.to(torch.float32)
+        x = x if x.dtype in (torch.uint8, torch.int32, torch.int64) else x.to(torch.float32)
         x, p = x.permute(0, 2, 3, 1) if self._images else x, margin(self._names)
         self._size = (x.shape[1], x.shape[2]) if self._images else (0, 0)
         self._padded = pad(x, p).to(how.device).contiguous()
@@ -109,12 +111,13 @@ class Resident:
             yield finish(take(index, i * self._how.batch_size)), self._y.index_select(0, index)
 
     def ordered(self) -> Iterator[Batch]:
-        """All examples once, in order, not augmented."""
+        """All examples once, in order, not augmented; copies, which may be changed."""
         numbers = max(1, math.prod(self._x.shape[1:]))
         most = EVALUATED.get(self._how.device.type, EVALUATED["cpu"])
         count = max(self._how.batch_size, min(1024, most // numbers))
         for first in range(0, self.size, count):
-            yield self._prepared(self._x[first : first + count]), self._y[first : first + count]
+            rows = slice(first, first + count)
+            yield self._apart(self._prepared(self._x[rows])), self._y[rows].clone()
 
     def _taker(self, seed: int, epoch: int) -> Callable[[torch.Tensor, int], torch.Tensor]:
         """How the raw inputs of a batch are fetched, from their indices and the place of the first in the epoch."""
@@ -140,6 +143,11 @@ class Resident:
         x = x.permute(0, 3, 1, 2)
         return x if self._how.channels_last else x.contiguous()
 
+    def _apart(self, x: torch.Tensor) -> torch.Tensor:
+        """A batch in memory of its own, so that a forward pass that works in place changes no data."""
+        shared = x.untyped_storage().data_ptr() == self._padded.untyped_storage().data_ptr()
+        return x.clone() if shared else x
+
     def _constants(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Factor and summand of the last dimension: (x / 255 - mean) / std for uint8."""
         mean, std = (torch.tensor(v) for v in (self._how.normalize or ((0.0,), (1.0,))))
@@ -157,12 +165,13 @@ class Streamed:
         where: the split's name, for messages.
 
     Raises:
-        TaskError: the loader has no length.
+        TaskError: the loader cannot be made or has no length.
     """
 
     def __init__(self, loader: Callable[[], DataLoader[Any]], how: Handling, where: str) -> None:
         self._loader, self._how, self._where = loader, how, where
-        first = loader()
+        with told(f"{where}: making the loader fails"):
+            first = loader()
         try:
             self._steps = len(first)
             self._size = len(first.dataset) if hasattr(first.dataset, "__len__") else self._steps * (first.batch_size or 1)
@@ -202,12 +211,18 @@ class Streamed:
         raise TaskError(f"{self._where}: a batch must be a pair of tensors (inputs, targets), got {kind}")
 
 
-def examples(batches: Batches, count: int) -> torch.Tensor:
-    """The first `count` inputs in order, as the network takes them: (count, ...), or fewer where there are fewer.
+def first_batch(batches: Batches, where: str) -> Batch:
+    """The first batch in order.
+
+    Args:
+        batches: a split.
+        where: its name, for messages.
 
     Raises:
-        TaskError: the split is empty.
+        TaskError: reading it fails, or it gives none.
     """
-    for x, _ in batches.ordered():
-        return x[:count]
-    raise TaskError("the training data is empty")
+    with told(f"{where}: reading it fails"):
+        found = next(batches.ordered(), None)
+    if found is None:
+        raise TaskError(f"{where}: gives no batch", "with drop_last=True a loader of fewer examples than batch_size gives none")
+    return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.measure.params import count_dense, count_macs
@@ -18,9 +19,9 @@ from prunesearch.results import TaskInfo
 from prunesearch.tasks.cache import ArrayCache
 from prunesearch.tasks.digest import task_digest
 from prunesearch.tasks.task import Task
-from prunesearch.tasks.types import Loss
+from prunesearch.tasks.types import Batch, Loss
 from prunesearch.training.augment import margin
-from prunesearch.training.data import Handling, Resident, examples
+from prunesearch.training.data import Handling, Resident, first_batch
 from prunesearch.training.losses import make_loss
 from prunesearch.training.optimizers import is_of_torch, make_optimizer
 from prunesearch.training.seeding import seed_everything
@@ -95,10 +96,11 @@ def prepare(
     # so that nothing else holds on to what the task was made with
     task = replace(task, train=sources["train"], val=sources["val"], test=sources.get("test"))
     splits = make_splits(sources, how)
-    example = _example(task, splits, how)
+    firsts = {name: first_batch(getattr(splits, name), name) for name in sources}
+    example = _example(task, firsts["train"][0], how)
     dense = _placed(copy.deepcopy(plain), device, channels_last).eval()
     loss = make_loss(task.loss)
-    classes = _checked(task, dense, splits, loss)
+    classes = _checked(task, dense, splits, loss, firsts["val"])
     digest, known = task_digest(task, ref, plain.state_dict(), plain, sources)
     groups = find_groups(dense, example, spare=task.spare)
     info = TaskInfo(
@@ -170,27 +172,28 @@ def _wants_channels_last(task: Task, model: nn.Module) -> bool:
     return any(isinstance(module, nn.Conv2d) for module in model.modules())
 
 
-def _example(task: Task, splits: Splits, how: Handling) -> torch.Tensor:
+def _example(task: Task, inputs: torch.Tensor, how: Handling) -> torch.Tensor:
+    """The task's example, else the first of the inputs; a copy, which a forward pass may change."""
     if task.example is None:
-        return examples(splits.train, EXAMPLES)
-    given = task.example.to(how.device)
+        return inputs[:EXAMPLES].clone()
+    given = task.example.to(how.device, copy=True)
     image = how.channels_last and given.dim() == 4
     return given.contiguous(memory_format=torch.channels_last) if image else given
 
 
-def _checked(task: Task, model: nn.Module, splits: Splits, loss: Loss) -> int:
-    """Number of classes, after one batch has gone through network and loss.
+def _checked(task: Task, model: nn.Module, splits: Splits, loss: Loss, batch: Batch) -> int:
+    """Number of classes, after the first validation batch has gone through network and loss.
 
     Raises:
         TaskError: the network does not run on its data, or its outputs do not fit the targets.
     """
-    x, y = next(iter(splits.val.ordered()))
-    x, y = x[: task.batch_size], y[: task.batch_size]
+    x, y = (part[: task.batch_size] for part in batch)
     try:
         with torch.no_grad():
             outputs = model(x)
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as problem:
-        raise TaskError(f"model: does not run on inputs {tuple(x.shape)}: {_line(problem)}") from problem
+        hint = None if x.is_floating_point() else f"{x.dtype} inputs reach it as they are; give x.float() where it takes numbers"
+        raise TaskError(f"model: does not run on inputs {tuple(x.shape)}: {_line(problem)}", hint) from problem
     if task.train_epoch is not None and task.evaluate is not None:
         return task.classes or 0  # what the outputs are is the user's own business
     classes = _classes(task, outputs, splits, x)
@@ -212,6 +215,11 @@ def _classes(task: Task, outputs: Any, splits: Splits, x: torch.Tensor) -> int:
     if task.classes == 0 or task.metric not in ("accuracy", "top5"):
         return task.classes or 0
     wide = outputs.shape[1] if outputs.dim() > 1 else 1
+    if wide == 1 and (isinstance(task.loss, nn.BCELoss) or task.loss is functional.binary_cross_entropy):
+        raise TaskError(
+            "loss: takes one probability per example, while accuracy takes one output for a logit, class 1 where it is positive",
+            "end the network without a sigmoid and use loss 'bce_with_logits', or give a metric of your own",
+        )
     found = max(2, wide)
     needed = max((_largest(split) + 1 for split in (splits.train, splits.val, splits.test)), default=0)
     needed = max(needed, task.classes or 0)
@@ -230,10 +238,15 @@ def _largest(split: object) -> int:
 
 
 def _chance(splits: Splits, classes: int) -> float:
-    """The share of the commonest class in the validation split."""
-    if not isinstance(splits.val, Resident) or splits.val.targets.is_floating_point():
+    """The share of the commonest class in the validation split; targets below 0 are left out, as by `ignore_index`."""
+    if not isinstance(splits.val, Resident):
         return 1 / classes
-    return int(splits.val.targets.flatten().long().bincount().max()) / splits.val.targets.numel()
+    targets = splits.val.targets.flatten()
+    if targets.is_floating_point():
+        ones = int((targets > 0.5).sum())
+        return max(ones, len(targets) - ones) / len(targets) if classes == 2 else 1 / classes
+    counts = targets[targets >= 0].long().bincount(minlength=1)
+    return int(counts.max()) / int(counts.sum()) if bool(counts.any()) else 1 / classes
 
 
 def _shares(task: Task, splits: Splits, model: nn.Module) -> bool:

@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Subset, TensorDataset
 from prunesearch.errors import TaskError
 from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache
 from prunesearch.tasks.task import Task, is_dataset
+from prunesearch.tasks.told import told
 from prunesearch.tasks.types import Source
 from prunesearch.training.data import Batches, Handling, Resident, Streamed
 from prunesearch.training.seeding import narrow
@@ -66,11 +67,18 @@ def make_splits(sources: dict[str, Source], how: Handling) -> Splits:
     Args:
         sources: from `raw_splits`.
         how: of the training split; the others are not augmented.
+
+    Raises:
+        TaskError: augmentation or constants do not fit the inputs, or a loader has no length.
     """
     plain = replace(how, augment=())
     made = {name: _batches(source, how if name == "train" else plain, name) for name, source in sources.items()}
-    if how.augment and not isinstance(made["train"], Resident):
+    streamed = [name for name, batches in made.items() if not isinstance(batches, Resident)]
+    if how.augment and "train" in streamed:
         raise TaskError("augment: works on tensors; a Dataset or loader augments in its own transforms")
+    if how.normalize is not None and streamed:
+        hint = f"scale {', '.join(made)} alike in transforms of their own, without normalize"
+        raise TaskError("normalize: works on tensors; a Dataset or loader scales its inputs itself", hint)
     return Splits(made["train"], made["val"], made.get("test"))
 
 
@@ -85,9 +93,11 @@ def _check_images(x: torch.Tensor, how: Handling, where: str) -> None:
     """Raise where crops, flips or per-channel constants are asked for and the inputs have no such channels."""
     if how.augment and not callable(how.augment) and x.dim() != 4:
         raise TaskError(f"augment: {', '.join(how.augment)} need images (n, channels, h, w); {where} is {tuple(x.shape)}")
-    channels = x.shape[1] if x.dim() == 4 else x.shape[-1]
+    channels = x.shape[1] if x.dim() in (2, 4) else 1
     if how.normalize is not None and any(len(v) not in (1, channels) for v in how.normalize):
-        raise TaskError(f"normalize: one number per channel is needed, {where} has {channels} channels")
+        fits = "one number" if channels == 1 else f"one number or {channels}"
+        hint = "images (n, channels, h, w) may have one per channel, rows (n, features) one per feature"
+        raise TaskError(f"normalize: takes {fits}, for {where} is {tuple(x.shape)}", hint)
 
 
 def _loader(source: Any, how: Handling, shuffle: bool) -> Callable[[], DataLoader[Any]]:
@@ -106,10 +116,16 @@ def _plain(source: Any, where: str) -> Source:
     if not isinstance(source, tuple | list):
         rest: Source = source
         return rest
-    x, y = (torch.as_tensor(part) for part in source)
+    x, y = (_tensor(part, f"{where}: {what}") for part, what in zip(source, ("inputs", "targets"), strict=True))
     if x.dim() < 1 or y.dim() < 1 or len(x) != len(y) or len(x) == 0:
         raise TaskError(f"{where}: inputs {tuple(x.shape)} and targets {tuple(y.shape)} must have as many rows, at least one")
     return x, y
+
+
+def _tensor(values: Any, what: str) -> torch.Tensor:
+    hint = "give tensors or arrays of numbers; a DataFrame gives one with .to_numpy('float32')"
+    with told(f"{what} cannot be made a tensor", hint):
+        return torch.as_tensor(values)
 
 
 def _divided(source: Source, fraction: float, seed: int, cache: ArrayCache) -> tuple[Source, Source]:
@@ -147,11 +163,12 @@ def _drawn(count: int, wanted: int, seed: int, labels: np.ndarray | None) -> dic
 
 
 def _labels(targets: Any, count: int, wanted: int) -> np.ndarray | None:
-    """Class numbers to stratify by, or None where there are none or a class is too small to be divided."""
-    if targets is None:
+    """Class numbers to stratify by, (count,), or None where there are none or a class is too small to be divided."""
+    try:
+        labels = torch.as_tensor(targets)
+    except (TypeError, ValueError, RuntimeError, LookupError):  # None, words, paths
         return None
-    labels = torch.as_tensor(targets)
-    if labels.dim() != 1 or labels.is_floating_point():
+    if labels.shape != (count,) or labels.is_floating_point():
         return None
     sizes = labels.unique(return_counts=True)[1]
     return labels.cpu().numpy() if int(sizes.min()) >= 2 and len(sizes) <= min(wanted, count - wanted) else None

@@ -47,6 +47,9 @@ FILES: dict[str, tuple[str, int, tuple[str, ...]]] = {
     "no function": ("task: good.py:make_tusk\nengine: serial\n", 3, ("make_tusk", "did you mean 'make_task'?")),
     "wrong shape": ("task: narrow.py:make_task\nengine: serial\n", 3, ("has 2 outputs per example, the targets have 3 classes",)),
     "no such file": ("task: nowhere.py:make_task\nengine: serial\n", 3, ("nowhere.py",)),
+    "no finite number": (f"{SPACE}timeout: .inf\n", 3, ("timeout: must be a finite number",)),
+    "a date that there is not": (f"{SPACE}description: 2026-02-30\n", 3, ("bad.yaml: a value cannot be read: ", "quotes")),
+    "nested too deeply": (f"task: {'[' * 500}{']' * 500}\n", 3, ("bad.yaml: is nested too deeply",)),
 }
 
 
@@ -153,3 +156,19 @@ def test_a_dense_network_that_cannot_be_trained_ends_with_the_reason(run: Run, f
     assert "nan" in ran.err
     assert "hint: " in ran.err
     assert "Traceback" not in ran.err
+
+
+ENDLESS = [
+    ("search", "--stage-budget", "inf"),
+    ("search", "--timeout", "inf"),
+    ("check", "--timeout", "inf"),
+    ("animate", "--fps", "inf"),
+]
+
+
+@pytest.mark.parametrize(("command", "flag", "value"), ENDLESS)
+def test_numbers_that_are_not_finite(run: Run, folder: Path, command: str, flag: str, value: str) -> None:
+    ran = run(command, flag, value)
+    assert (ran.code, ran.out) == (2, ""), ran.err
+    assert f"'{flag}': {value} is not a finite number" in ran.err
+    assert "hint: " in ran.err

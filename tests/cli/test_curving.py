@@ -10,13 +10,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import prunesearch as ps
 from prunesearch.api import curving
-from prunesearch.errors import EnvironmentFailure
+from prunesearch.errors import EnvironmentFailure, PolicyError
 from prunesearch.report.published import AXES
 from prunesearch.sweeps import News, PointMeasured
 
@@ -78,6 +78,11 @@ def test_all_schedules_are_seven_lines(run: Run) -> None:
     both = run("curve", *FAKE, "--schedules", "-k", ".5", "-e", "12", "--granularity", "weight", "--granularity", "unit").out
     assert "weight, percentage, gradual" in both
     assert "unit, rewind_pruning" in both
+    words = ("--criterion", "l1", "--criterion", "l2", "--scope", "layer", "--scope", "global")
+    every = run("curve", *FAKE, "--schedules", "-k", ".5", "-e", "12", *words, "--format", "json").out
+    made = {(r["series"], r["policy"]["criterion"], r["policy"].get("scope")) for r in json.loads(every)["runs"] if r["policy"]}
+    assert {("l1, global, rewind_pruning", "l1", "global"), ("l2, layer, percentage, gradual", "l2", "layer")} <= made
+    assert len(made) == 7 * 4
 
 
 def test_everything_the_network_has_is_drawn_where_nothing_is_said(run: Run) -> None:
@@ -97,6 +102,8 @@ def test_everything_the_network_has_is_drawn_where_nothing_is_said(run: Run) -> 
         (("--scope", "globl"), 3, ["scope"]),
         (("--retrain", "99", "-e", "5"), 2, ["99 is more than the 5 epochs"]),
         (("--retrain", "2", "--schedules"), 2, ["leave --retrain out"]),
+        (("--policy", "mine.yaml", "--retrain", "5"), 2, ["policies say themselves", "leave --retrain out"]),
+        (("--policy", "mine.yaml", "--criterion", "l1", "--scope", "layer"), 2, ["leave --criterion and --scope out"]),
         (("--policy", "none.yaml"), 3, ["none.yaml"]),
         (("--against", "none.csv"), 2, ["cannot read 'none.csv'"]),
         (("--plot", "x.svg"), 2, [".html or .png"]),
@@ -104,7 +111,10 @@ def test_everything_the_network_has_is_drawn_where_nothing_is_said(run: Run) -> 
         (("--task", "digits-cn"), 3, ["digits-cnn"]),
     ],
 )
-def test_bad_input_is_told_before_anything_is_trained(run: Run, given: tuple[str, ...], code: int, told: list[str]) -> None:
+def test_bad_input_is_told_before_anything_is_trained(
+    run: Run, tmp_path: Path, given: tuple[str, ...], code: int, told: list[str]
+) -> None:
+    (tmp_path / "mine.yaml").write_text("epochs: 10\nthreshold: 0.5\n")
     ran = run("curve", *FAKE, *given)
     assert ran.code == code, ran.err
     assert [part for part in told if part not in ran.err] == []
@@ -172,3 +182,29 @@ def test_a_signal_stops_it_and_says_how_to_go_on(tmp_path: Path, number: signal.
     assert told.splitlines()[-1] == "stopped"
     assert "the same command goes on" in told
     assert "Traceback" not in told
+
+
+NAMED = """
+import torch
+import prunesearch as ps
+def make_task():
+    x, y = torch.randn(60, 4), torch.arange(60) % 3
+    net = lambda: torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+    return ps.Task(model=net, train=(x, y), epochs=1, name="a name of its own")
+"""
+
+
+@pytest.mark.parametrize("words", [("run", "none.yaml"), ("curve", "--policy", "none.yaml", "-k", ".5", "--engine", "serial")])
+def test_hints_name_the_task_as_it_was_given(run: Run, tmp_path: Path, words: tuple[str, ...]) -> None:
+    (tmp_path / "my_task.py").write_text(NAMED)
+    (tmp_path / "none.yaml").write_text("epochs: 1\nthreshold: 0.5\nonly: [nothing]\n")
+    ran = run(*words, "--task", "my_task.py:make_task")
+    assert (ran.code, "'prunesearch groups --task my_task.py:make_task' lists them" in ran.err) == (3, True), ran.err
+
+
+def test_hints_name_no_task_that_only_this_process_has() -> None:
+    scope: dict[str, Any] = {}
+    exec(f"{NAMED}\ntask = make_task()", scope)
+    with pytest.raises(PolicyError) as caught:
+        ps.curve(scope["task"], levels=[0.5], policies=[ps.Policy(epochs=1, threshold=0.5, only=("nothing",))], seeds=1)
+    assert "prunesearch groups" not in str(caught.value.hint)

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from prunesearch import yamlfile
+from prunesearch import catalogue, yamlfile
 from prunesearch.api.templates import DYNAMIC, SPACE
 from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.spec import StudySpec, ready_studies
@@ -117,3 +120,69 @@ def test_a_number_with_an_exponent_is_a_number(run: Run, tmp_path: Path) -> None
     (tmp_path / "ok.yaml").write_text("task: digits-mlp\nspace: {weight_threshold: [1e-4, 1e-1]}\n")
     assert run("studies", "show", "ok.yaml").code == 0
     assert StudySpec.load(tmp_path / "ok.yaml").space["weight_threshold"].low == 1e-4
+
+
+@pytest.mark.parametrize("name", ["quickstart", "small", "mine.yaml"])
+def test_a_copy_in_a_file_has_the_name_that_was_asked_for(run: Run, url: str, tmp_path: Path, name: str) -> None:
+    (tmp_path / "mine.yaml").write_text("name: mine\ntask: digits-mlp\n")
+    before = StudySpec.parse(yamlfile.parse(run("studies", "show", name, "--store", url).out, name))
+    assert run("studies", "copy", name, "new.yaml", "--as", "2026", "--store", url).code == 0
+    assert StudySpec.load(tmp_path / "new.yaml") == before.model_copy(update={"name": "2026"})
+    assert ("# The first search" in (tmp_path / "new.yaml").read_text()) == (name == "quickstart")
+    assert run("studies", "copy", name, "other.yaml", "--as", "v2.yaml", "--store", url).code == 3
+
+
+def test_a_copy_in_a_store_overwrites_nothing(run: Run, url: str, tmp_path: Path) -> None:
+    to = f"sqlite:///{tmp_path / 'other.db'}"
+    ran = run("studies", "copy", "small", to, "--force", "--store", url)
+    assert (ran.code, "--as" in ran.err, (tmp_path / "other.db").exists()) == (2, True, False)
+
+
+PLUGIN = """
+from prunesearch.criteria import CriterionInfo, register_score
+register_score(CriterionInfo("spread", "largest w - smallest w", "a test", weights=False), lambda parts, _: parts[0].weight)
+"""
+
+
+@pytest.mark.usefixtures("plugins_forgotten")
+def test_a_study_whose_plug_in_is_not_loaded_is_shown_and_copied(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "crit.py").write_text(PLUGIN)
+    said = "task: digits-mlp\ntrials: 2\nengine: fake\nspace: {granularity: neuron, criterion: spread}\n"
+    (tmp_path / "mine.yaml").write_text(said)
+    assert run("search", "mine.yaml", "--plugin", "crit.py").code == 0
+    del catalogue._CATALOGUE.known["spread"]
+    ran = run("studies", "show", "mine")
+    assert (ran.code, "spread" in ran.out, "numerics: exact" in ran.out) == (0, True, True), ran.err
+    assert run("studies", "copy", "mine", "copy.yaml", "--as", "two").code == 0
+    assert yamlfile.load(tmp_path / "copy.yaml") == {**yamlfile.parse(ran.out, "shown"), "name": "two"}
+
+
+def test_a_definition_as_csv_is_a_line_per_field(run: Run) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("studies", "show", "quickstart", "--format", "csv").out)))
+    told = {row["field"]: row["value"] for row in rows}
+    assert (told["task"], told["epochs"]) == ("digits-mlp", "20")
+    assert json.loads(told["objectives"]) == ["accuracy", "params", "latency_ms"]
+
+
+@pytest.mark.parametrize("name", ["v2.yaml", "v2.json", "_v2", "ü"])
+def test_a_name_that_no_command_could_use_is_refused(run: Run, tmp_path: Path, name: str) -> None:
+    (tmp_path / "my.yaml").write_text("task: digits-mlp\nengine: fake\ntrials: 1\n")
+    ran = run("search", "my.yaml", "--as", name)
+    assert (ran.code, f"'{name}'" in ran.err, "pattern" in ran.err) == (3, True, False), ran.err
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), [("_draft.yaml", "draft"), ("über.yaml", "ber"), ("v2.json.yaml", "v2"), ("_.yaml", "study")]
+)
+def test_a_study_file_of_any_name_gives_one_that_commands_can_use(run: Run, tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("task: digits-mlp\nengine: fake\ntrials: 1\n")
+    assert run("search", file).code in (0, 5)
+    assert run("status", name).code == 0
+
+
+@pytest.mark.parametrize(("file", "name"), [("übung.py", "bung-make_task"), ("_x.py", "x-make_task"), ("a.py", "a-make_task")])
+def test_a_task_file_of_any_name_can_be_searched(run: Run, tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).write_text("")
+    ran = run("search", "--task", f"{file}:make_task", "--engine", "fake", "--trials", "1")
+    assert ran.code in (0, 5), ran.err
+    assert json.loads(run("status", "--format", "json").out)["study"] == name

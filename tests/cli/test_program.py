@@ -131,17 +131,20 @@ def test_completion_knows_the_commands(tmp_path: Path) -> None:
     assert ran.stdout.split() == ["front"], ran.stderr
 
 
-def test_the_dashboard_runs_until_ctrl_c(url: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "last", "code"), [(signal.SIGINT, "closed", 0), (signal.SIGTERM, "stopped", 143)])
+def test_the_dashboard_runs_until_ctrl_c_or_until_it_is_ended(
+    url: str, tmp_path: Path, number: signal.Signals, last: str, code: int
+) -> None:
     import prunesearch as ps
 
     ps.search("quickstart", trials=3, engine="fake", store=url)
     env = {**os.environ, "PYTHONPATH": str(ROOT), "PRUNESEARCH_STORE": url}
-    code = [sys.executable, "-m", "prunesearch", "dashboard", "quickstart", "--port", "0"]
-    process = subprocess.Popen(code, stderr=subprocess.PIPE, text=True, env=env, cwd=tmp_path)
+    words = [sys.executable, "-m", "prunesearch", "dashboard", "quickstart", "--port", "0"]
+    process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True, env=env, cwd=tmp_path)
     assert process.stderr
     address = process.stderr.readline().split()[0]
     with urllib.request.urlopen(address.replace("/dashboard", "/api/studies"), timeout=30) as answer:
         assert b"quickstart" in answer.read()
-    process.send_signal(signal.SIGINT)
-    assert process.communicate(timeout=30)[1].splitlines()[-1] == "closed"
-    assert process.returncode == 0
+    process.send_signal(number)
+    assert process.communicate(timeout=30)[1].splitlines()[-1] == last
+    assert process.returncode == code

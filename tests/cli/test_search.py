@@ -95,6 +95,15 @@ def test_a_second_run_goes_on_and_a_third_says_it_is_done(run: Run) -> None:
     assert "--more 9" in done.err
 
 
+def test_a_total_is_never_below_what_is_in_the_store(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("task: digits-mlp\ntrials: 4\nengine: fake\n")
+    assert run("search", "mine.yaml").code == run("search", "mine.yaml", "--more", "6").code == 0
+    again = run("search", "mine.yaml")
+    assert "10 of 10 trials in the store" in again.err and "--more 10" in again.err
+    assert json.loads(run("status", "--format", "json").out)["total"] == 10
+    assert "12 of 12 trials in the store" in run("search", "mine.yaml", "--more", "2").err
+
+
 def test_a_dry_run_says_that_it_is_one(run: Run, tmp_path: Path) -> None:
     ran = run("search", "quickstart", "--trials", "6", "--dry-run")
     assert "all figures are invented, and nothing is stored" in ran.err

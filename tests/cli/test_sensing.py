@@ -14,6 +14,7 @@ import prunesearch as ps
 from prunesearch.api.curving import Curve
 from prunesearch.errors import UsageError
 from prunesearch.sensitivity import Sensitivity
+from tests.disk import full_disk
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -122,3 +123,22 @@ def test_another_tasks_file_and_none_at_all(run: Run) -> None:
     assert (missing.code, "t.json: No such file" in missing.err) == (3, True)
     checked = run("check", "--task", "iris-mlp", "--sensitivity", "s.json")
     assert (checked.code, "measured on another task" in checked.err) == (3, True)
+
+
+@pytest.mark.parametrize(("to", "code", "told"), [("a.txt/s.json", 6, "cannot write 'a.txt/s.json'"), ("kept", 2, "is a folder")])
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_trained(
+    run: Run, tmp_path: Path, to: str, code: int, told: str
+) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    (tmp_path / "kept").mkdir()
+    ran = run(*FAKE, "--to", to, "--force")
+    assert (ran.code, told in ran.err, "networks" in ran.err, ran.out) == (code, True, False, "")
+
+
+def test_a_full_disk_costs_neither_the_table_nor_the_old_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "s.json").write_text("old")
+    with full_disk(1_000):
+        ran = run(*FAKE, "--to", "s.json", "--force")
+    assert (ran.code, "cannot write 's.json'" in ran.err, "conv1" in ran.out) == (6, True, True)
+    assert [(p.name, p.read_text()) for p in tmp_path.iterdir() if p.suffix == ".json"] == [("s.json", "old")]
+    assert not list(tmp_path.glob(".s.json*"))

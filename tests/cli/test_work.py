@@ -61,7 +61,7 @@ def test_run_prints_one_row(run: Run, tmp_path: Path) -> None:
     ran = run("run", "p.yaml", "--task", "iris-mlp", "--epochs", "15", "--seeds", "2", "--to", "bundle")
     assert ran.code == 0, ran.err
     assert "made for 30 epochs; rescaled to 15: epoch_threshold 10" in ran.err
-    assert "mean of 2 seeds" in ran.err
+    assert "mean of 2 seeds, dense and pruned" in ran.err
     assert (tmp_path / "bundle" / "card.md").exists()
     assert "fc1" in ran.out
 

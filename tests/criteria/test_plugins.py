@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
 import prunesearch as ps
-from prunesearch import catalogue
-from prunesearch.criteria import BUILT_IN, CRITERIA, CriterionInfo, load_criterion, load_plugin, register_score, registry
+from prunesearch.criteria import BUILT_IN, CRITERIA, CriterionInfo, load_criterion, load_plugin, register_score
 from prunesearch.criteria.base import Part
 from prunesearch.errors import PolicyError, StudyError, UsageError
 from prunesearch.policy import Policy
@@ -30,14 +29,7 @@ register_score(CriterionInfo("spread", "largest w - smallest w", "a test", weigh
 """
 
 
-@pytest.fixture(autouse=True)
-def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a test registers is forgotten after it."""
-    monkeypatch.setattr(registry, "_PLUGINS", registry._Plugins())
-    known = dict(catalogue._CATALOGUE.known)
-    yield
-    catalogue._CATALOGUE.known.clear()
-    catalogue._CATALOGUE.known.update(known)
+pytestmark = pytest.mark.usefixtures("plugins_forgotten")
 
 
 @pytest.fixture

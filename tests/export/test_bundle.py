@@ -8,15 +8,20 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import prunesearch as ps
+from prunesearch import yamlfile
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, TaskError, TrialError, UsageError
+from prunesearch.export.about import About
 from prunesearch.export.bundle import ARCHITECTURE, CARD, POLICY, WEIGHTS
+from prunesearch.export.card import card
 from prunesearch.policy import Policy
 from prunesearch.report.words import number
+from prunesearch.results import Measures
 from prunesearch.search.folders import MARK
 from prunesearch.store import Store
 
@@ -264,3 +269,119 @@ def test_a_policy_that_leaves_nothing_is_told(tmp_path: Path) -> None:
     with pytest.raises(InfeasibleError, match="without a usable network"):
         ps.run(policy, task="iris-mlp", to=str(tmp_path / "bundle"))
     assert list(tmp_path.iterdir()) == []
+
+
+TASK_FILE = """
+import torch
+import prunesearch as ps
+x, y = torch.randn(90, 4, generator=torch.Generator().manual_seed(0)), torch.arange(90) % 3
+def make_task():
+    net = lambda: torch.nn.Sequential(torch.nn.Linear(4, 16), torch.nn.ReLU(), torch.nn.Linear(16, 3))
+    return ps.Task(model=net, train=(x, y), epochs=2, batch_size=16)
+"""
+PLUGIN = """
+from prunesearch.criteria import CriterionInfo, register_score
+register_score(CriterionInfo("largest", "max |w|", "a test", weights=False), lambda parts, _: parts[0].weight.abs().amax(1))
+"""
+HALF: dict[str, Any] = {"epochs": 2, "granularity": "neuron", "threshold": 0.5, "epoch_threshold": 1}
+
+
+def commands(bundle: Path) -> tuple[str, str]:
+    """The command on the card, and its last comment in policy.yaml, without `prunesearch`."""
+    found = re.search(r"```bash\nprunesearch (.*)\n```", (bundle / CARD).read_text())
+    assert found
+    return found[1], (bundle / POLICY).read_text().splitlines()[1].removeprefix("# prunesearch ")
+
+
+@pytest.mark.usefixtures("plugins_forgotten")
+@pytest.mark.parametrize("absolute", [False, True])
+def test_the_command_finds_task_and_plug_in_in_files_and_no_path_of_this_machine_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    from prunesearch.cli.main import main
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_task.py").write_text(TASK_FILE)
+    (tmp_path / "mine.py").write_text(PLUGIN)
+    (tmp_path / "p.yaml").write_text(yamlfile.dump({**HALF, "criterion": "largest"}))
+    here = f"{tmp_path}/" if absolute else ""
+    words = ("--task", f"{here}my_task.py:make_task", "--plugin", f"{here}mine.py", "--device", "cpu")
+    assert main(["run", "p.yaml", *words, "--seed", "3", "--to", f"{here}out/bundle", "--format", "json"]) == 0
+    first, bundle = json.loads(capsys.readouterr().out), tmp_path / "out" / "bundle"
+    told = "run out/bundle/policy.yaml --task my_task.py:make_task --seed 3 --device cpu --plugin mine.py"
+    assert commands(bundle) == (told, told)
+    assert "In the folder from which `my_task.py` and `mine.py` and `out/bundle` are found" in (bundle / CARD).read_text()
+    assert main([*told.split(), "--format", "json"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert (again["accuracy"], again["params"]) == (first["accuracy"], first["params"])
+    assert sum(p.numel() for p in ps.load("out/bundle").parameters()) == first["params"]
+    assert not [p.name for p in bundle.iterdir() if p.suffix != ".safetensors" and str(tmp_path) in p.read_text()]
+    monkeypatch.chdir("/")
+    with pytest.raises(TaskError, match=r"no such file here") as caught:
+        ps.load(bundle)
+    assert "give task=" in str(caught.value.hint)
+
+
+def about(**fields: Any) -> About:
+    measures = Measures(0.9, 10, 10, 10, 40, 0.5, 1.0)
+    return About(**{"task": "iris-mlp", "policy": Policy(**HALF), "digest": "d", "seed": 2, "measures": measures, **fields})
+
+
+TOLD: list[tuple[dict[str, Any], str]] = [
+    ({}, "prunesearch run b/policy.yaml --task iris-mlp --seed 2"),
+    ({"numerics": "fast"}, "prunesearch run b/policy.yaml --task iris-mlp --seed 2 --numerics fast"),
+    ({"plugins": ("unused.py",)}, "prunesearch run b/policy.yaml --task iris-mlp --seed 2"),
+    ({"task": "/nowhere/at all/t.py:f"}, "prunesearch run b/policy.yaml --task t.py:f --seed 2"),
+    ({"task": "/nowhere/photos/:lenet5@32"}, "prunesearch run b/policy.yaml --task photos/:lenet5@32 --seed 2"),
+    ({"own": True, "asked_device": "cpu"}, "ps.run(\"b/policy.yaml\", task=task, seed=2, device='cpu')"),
+    ({"task": "own-task"}, 'ps.run("b/policy.yaml", task=task, seed=2)'),
+]
+
+
+@pytest.mark.parametrize(("fields", "told"), TOLD)
+def test_how_a_network_is_made_again(fields: dict[str, Any], told: str) -> None:
+    assert about(**fields).again("b") == told
+
+
+def test_a_card_says_which_numerics_and_which_plug_in() -> None:
+    assert "bfloat16" not in card(about(), "b", "c")
+    assert "* fast numerics: training multiplied in bfloat16" in card(about(numerics="fast"), "b", "c")
+    other = Policy.model_construct(None, **{**Policy(**HALF).to_dict(), "criterion": "largest"})
+    assert "Criterion `largest` is a plug-in's" in card(about(policy=other), "b", "c")
+
+
+def test_a_task_that_only_this_process_has_is_to_be_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    scope: dict[str, Any] = {}
+    exec(TASK_FILE, scope)
+    task = replace(scope["make_task"](), name="iris-mlp")  # whatever it is called
+    ran = ps.run(Policy(**HALF), task=task, seed=1, to="bundle")
+    told = Path("bundle", CARD).read_text()
+    assert "prunesearch run" not in told and "prunesearch run" not in Path("bundle", POLICY).read_text()
+    with pytest.raises(TaskError, match="only the process that made 'bundle' had its task") as caught:
+        ps.load("bundle")
+    assert "give task=" in str(caught.value.hint)
+    shown = re.search(r"```python\n(.*)```", told, re.DOTALL)
+    assert shown
+    names: dict[str, Any] = {"task": task}
+    exec(shown[1], names)
+    assert names["ran"].measures.accuracy == ran.measures.accuracy
+    assert sum(p.numel() for p in names["model"].parameters()) == ran.measures.params
+    assert sum(p.numel() for p in ps.load("bundle", task=scope["make_task"]).parameters()) == ran.measures.params
+
+
+@pytest.mark.parametrize(
+    ("ref", "where"),
+    [("bundle/x.py:make_task", "."), ("x.py:make_task", "bundle"), ("bundle.x:make_task", "."), ("x:make_task", "bundle")],
+)
+def test_python_in_a_bundle_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ref: str, where: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    ps.run(Policy(**HALF), task="iris-mlp", to="bundle")
+    Path("bundle", "x.py").write_text(f"{TASK_FILE}\nopen({str(tmp_path / 'marker')!r}, 'w')\n")
+    described = json.loads(Path("bundle", ARCHITECTURE).read_text())
+    Path("bundle", ARCHITECTURE).write_text(json.dumps({**described, "task": ref}))
+    monkeypatch.chdir(where)
+    with pytest.raises(TaskError, match="names Python of its own") as caught:
+        ps.load(tmp_path / "bundle")
+    assert "give task=" in str(caught.value.hint)
+    assert not (tmp_path / "marker").exists()

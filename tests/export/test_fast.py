@@ -43,12 +43,14 @@ def test_the_front_has_the_figures_of_running_its_policies_in_exact(fast: tuple[
     assert again.dense.measures.accuracy == (front.dense and front.dense.accuracy)
 
 
-def test_run_computes_as_it_is_told(fast: tuple[str, Path]) -> None:
+def test_run_computes_as_it_is_told_and_its_card_says_so(fast: tuple[str, Path], tmp_path: Path) -> None:
     url, _ = fast
     with Store.open(url) as store:
         trial = store.trial("s", ps.front("s", store=url)[0].trial)
-    again = ps.run(trial.policy, task="digits-mlp", epochs=EPOCHS, numerics="fast")
+    again = ps.run(trial.policy, task="digits-mlp", epochs=EPOCHS, numerics="fast", to=str(tmp_path / "bundle"))
     assert [e.loss for e in again.results[0].epochs] == [e.loss for e in trial.epochs]
+    card = (tmp_path / "bundle" / "card.md").read_text()
+    assert "--task digits-mlp --seed 0 --numerics fast\n" in card and "* fast numerics" in card
     with pytest.raises(UsageError, match="did you mean 'fast'"):
         ps.run(trial.policy, task="digits-mlp", numerics="fas")
 
@@ -64,7 +66,8 @@ def test_a_bundle_holds_what_exact_training_gave(fast: tuple[str, Path], tmp_pat
     finally:
         if aside:
             shutil.move(aside, where)
-    assert f"{row.measures.accuracy:.4f}" in Path(bundle, "card.md").read_text()
+    card = Path(bundle, "card.md").read_text()
+    assert f"{row.measures.accuracy:.4f}" in card and "fast" not in card
     alone = ps.run(row.policy, task="digits-mlp", epochs=EPOCHS, to=str(tmp_path / "alone"))
     one, other = ps.load(bundle).state_dict(), ps.load(str(alone.written)).state_dict()
     assert one.keys() == other.keys()

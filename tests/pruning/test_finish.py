@@ -242,3 +242,16 @@ def test_rounding_of_a_network_that_does_not_run_in_float64_is_no_wrong_cut(monk
 
     assert compared(5e-5) is None
     assert "masked and cut network differ" in (compared(5e-3) or "")
+
+
+def test_a_network_that_changes_its_inputs_in_place_is_given_equal_ones() -> None:
+    class Centred(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.sub_(1)
+
+    model = nn.Sequential(Centred(), nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))
+    example = torch.randn(4, 5)
+    before = example.clone()
+    fields = policy(epochs=0, epoch_threshold=0, granularity="neuron", threshold=0.5)
+    finished = PruningSession(model, fields, optimizer=None, example_input=example).finish()
+    assert finished.infeasible is None and torch.equal(example, before)

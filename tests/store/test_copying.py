@@ -9,6 +9,7 @@ from typing import Any
 
 import optuna
 import pytest
+from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from sqlalchemy.exc import OperationalError
 
@@ -112,3 +113,34 @@ def test_a_copy_that_fails_leaves_nothing(
             filled.copy_study("s", target)
         assert target.studies() == []
     assert optuna.get_all_study_names(storages(other_url)) == []
+
+
+@pytest.mark.parametrize(
+    ("stop", "told"), [(KeyboardInterrupt(), KeyboardInterrupt), (StorageInternalError("it is full"), StoreError)]
+)
+def test_a_copy_that_is_stopped_half_way_leaves_nothing_and_can_be_made_again(
+    filled: Store,
+    other_url: str,
+    storages: Storages,
+    monkeypatch: pytest.MonkeyPatch,
+    stop: BaseException,
+    told: type[BaseException],
+) -> None:
+    made, begun = RDBStorage._create_new_trial, []
+    stop.__cause__ = OperationalError("INSERT", {}, Exception("database or disk is full"))
+
+    def second(self: RDBStorage, *given: Any, **named: Any) -> Any:
+        begun.append(self)
+        if len(begun) == 2:
+            raise stop
+        return made(self, *given, **named)
+
+    optuna.create_study(study_name="theirs", storage=storages(other_url))
+    monkeypatch.setattr(RDBStorage, "_create_new_trial", second)
+    with Store.open(other_url, write=True) as target:
+        with pytest.raises(told):
+            filled.copy_study("s", target)
+        assert (target.studies(), optuna.get_all_study_names(storages(other_url))) == ([], ["theirs"])
+        filled.copy_study("s", target)
+        assert everything(target, "s") == everything(filled, "s")
+    assert len(optuna.load_study(study_name="s", storage=storages(other_url)).trials) == 2

@@ -149,6 +149,7 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
     "targets that are no classes": ({"x": np.zeros((3, 2)), "y": np.zeros(3)}, "class numbers"),
     "negative classes": ({"x": np.zeros((3, 2)), "y": np.array([0, -1, 1])}, "class numbers"),
     "one-hot targets": ({"x": np.zeros((3, 2)), "y": np.eye(3, dtype=int)}, "class numbers"),
+    "numbers that are no arrays": ({"x": np.array(1.0), "y": np.array(1)}, "as many rows"),
     "words": ({"x": np.array(["a", "b"]), "y": np.array([0, 1])}, "must be numbers"),
     "objects": ({"x": np.array([{}, {}], dtype=object), "y": np.array([0, 1])}, "allow_pickle"),
 }
@@ -167,6 +168,18 @@ def test_a_missing_or_damaged_file_of_arrays_is_told(tmp_path: Path) -> None:
     (tmp_path / "bad.npz").write_bytes(b"not a zip")
     with pytest.raises(TaskError, match=r"bad\.npz"):
         load_task(str(tmp_path / "bad.npz"))
+    (tmp_path / "empty.npz").write_bytes(b"")
+    with pytest.raises(TaskError, match=r"empty\.npz: No data left"):
+        load_task(str(tmp_path / "empty.npz"))
+    np.save(tmp_path / "one.npy", np.zeros((4, 2)))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    with pytest.raises(TaskError, match=r"one\.npz: holds one array without a name"):
+        load_task(str(tmp_path / "one.npz"))
+    whole = Path(arrays(tmp_path / "whole.npz", x=np.zeros((40, 2)), y=np.arange(40))).read_bytes()
+    for end in (60, len(whole) // 2, len(whole) - 1):
+        (tmp_path / "half.npz").write_bytes(whole[:end])
+        with pytest.raises(TaskError, match=r"half\.npz"):
+            load_task(str(tmp_path / "half.npz"))
 
 
 @pytest.mark.parametrize(("network", "told"), [("lenet5", "takes images"), ("resnet9", "6 n"), ("mpl", "did you mean 'mlp'")])
@@ -204,6 +217,16 @@ def test_images_that_do_not_fit_are_decoded_every_epoch(tmp_path: Path, monkeypa
     assert isinstance(resident.train, tuple) and resident.normalize is not None
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in resident.normalize)
     assert torch.allclose(streamed[3][0], (resident.train[0][3] / 255 - mean) / std, atol=1e-6)
+
+
+@pytest.mark.parametrize("left", [0, 20, 60], ids=["empty", "no image", "cut off"])
+def test_a_damaged_image_is_named(tmp_path: Path, left: int) -> None:
+    images(tmp_path, {"cat": 2, "dog": 2})
+    damaged = tmp_path / "dog" / "1.png"
+    damaged.write_bytes(damaged.read_bytes()[:left])
+    with pytest.raises(TaskError, match=str(damaged)) as error:
+        load_task(f"{tmp_path}:mlp@8")
+    assert error.value.hint == "mend the file or take it out"
 
 
 def test_folders_without_images_or_with_other_classes_are_told(tmp_path: Path) -> None:

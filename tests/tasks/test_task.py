@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from prunesearch.errors import TaskError
 from prunesearch.models import mlp
@@ -17,6 +18,11 @@ from prunesearch.tasks.task import LOSSES, LR_SCHEDULES, METRICS, OPTIMIZERS
 
 X, Y = torch.zeros(8, 3), torch.zeros(8, dtype=torch.int64)
 DATA = TensorDataset(X, Y)
+
+
+class NoLength(Dataset[Any]):
+    def __getitem__(self, index: int) -> Any:
+        return X[index], Y[index]
 
 
 def net() -> nn.Module:
@@ -55,6 +61,17 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"val_fraction": 1.0}, "val_fraction: must be at least 0.0001 and at most 0.9, got 1.0"),
     ({"classes": -1}, "classes: must be 0 or more"),
     ({"train_epoch": 1}, "train_epoch: must be a function or None"),
+    ({"train": NoLength()}, "train: a Dataset needs a length"),
+    (
+        {"normalize": (0.1307, 0.3081)},
+        r"normalize: must be \(\(mean, .* got tuple \(0.1307, 0.3081\)",
+    ),
+    ({"normalize": ((0.5,),)}, "normalize: must be"),
+    ({"normalize": (("a",), ("b",))}, "normalize: must be"),
+    ({"normalize": ((), ())}, "normalize: needs finite means and deviations above 0"),
+    ({"normalize": ((0.5,), (0.0,))}, "normalize: needs finite means and deviations above 0"),
+    ({"example": np.zeros((2, 3))}, "example: must be a tensor, one batch of inputs, got ndarray"),
+    ({"example": torch.zeros(())}, "example: must be a batch of at least one input"),
 ]
 
 

@@ -11,8 +11,9 @@ from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional
 
 from prunesearch.errors import TaskError
+from prunesearch.measure.accuracy import evaluate
 from prunesearch.training.augment import margin
-from prunesearch.training.data import Batches, Handling, Resident, Streamed, examples
+from prunesearch.training.data import Batches, Handling, Resident, Streamed, first_batch
 from prunesearch.training.seeding import seed_everything, seed_of
 
 CPU = torch.device("cpu")
@@ -80,6 +81,51 @@ def test_the_data_itself_is_never_changed() -> None:
     assert torch.allclose(joined(data.ordered())[0], (before - 0.5) / 0.1, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int64])
+def test_whole_numbers_stay_what_they_are_unless_they_are_normalised(dtype: torch.dtype) -> None:
+    tokens = torch.arange(37 * 5).view(37, 5).to(dtype) + 2**24
+    data = resident(tokens)
+    for x, y in (joined(data.ordered()), joined(data.shuffled(0, 0))):
+        assert x.dtype == dtype and torch.equal(x, tokens[y])
+    assert joined(resident(tokens, normalize=((0.5,), (0.1,))).ordered())[0].dtype == torch.float32
+    assert joined(resident(tokens.to(torch.int16)).ordered())[0].dtype == torch.float32
+
+
+class Shifted(torch.nn.Module):
+    """A network that works in place on what it is given."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.sub_(1).flatten(1)
+
+
+FLOATS = torch.rand(37, 3, 6, 5, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    ("x", "how"),
+    [
+        (FLOATS.flatten(1), {}),
+        (FLOATS, {"channels_last": True}),
+        (FLOATS, {}),
+        (FLOATS[:, :1], {}),
+        (FLOATS, {"channels_last": True, "augment": ("crop",)}),
+        (FLOATS, {"normalize": (MEAN, STD)}),
+        ((FLOATS * 9).flatten(1).long(), {}),
+        (PIXELS, {"channels_last": True}),
+    ],
+    ids=["rows", "channels last", "images", "one channel", "margins", "normalised", "whole numbers", "pixels"],
+)
+def test_a_network_that_works_in_place_changes_no_data(x: torch.Tensor, how: dict[str, Any]) -> None:
+    data, before, labels = resident(x, **how), x.clone(), LABELS.clone()
+    first, again = (evaluate(Shifted(), data.ordered(), lambda outputs, _: float(outputs.double().sum())) for _ in range(2))
+    for _, y in data.ordered():
+        y.sub_(1)
+    assert first == again
+    assert torch.equal(x, before) and torch.equal(labels, LABELS) and torch.equal(data.targets, LABELS)
+    batch, wanted = first_batch(data, "val")[0], torch.channels_last if how.get("channels_last") else torch.contiguous_format
+    assert batch.dim() < 4 or batch.is_contiguous(memory_format=wanted)
+
+
 @pytest.mark.parametrize("channels_last", [True, False])
 def test_batches_have_the_networks_memory_format(channels_last: bool) -> None:
     wanted = torch.channels_last if channels_last else torch.contiguous_format
@@ -141,11 +187,16 @@ def test_a_loaders_order_follows_the_seed_and_the_epoch() -> None:
     assert next(data.ordered())[0].is_contiguous(memory_format=torch.channels_last)
 
 
-def test_a_loader_without_a_length_or_with_other_batches_is_told() -> None:
+def test_a_loader_that_fails_has_no_length_or_other_batches_is_told() -> None:
     class Endless(torch.utils.data.IterableDataset[Any]):
         def __iter__(self) -> Any:
             return iter([])
 
+    def broken() -> Any:
+        raise KeyError("gone")
+
+    with pytest.raises(TaskError, match="val: making the loader fails: KeyError: 'gone'"):
+        Streamed(broken, Handling(8, CPU), "val")
     with pytest.raises(TaskError, match="train: the loader has no length"):
         Streamed(lambda: DataLoader(Endless()), Handling(8, CPU), "train")
     triples = Streamed(lambda: DataLoader(TensorDataset(PIXELS, LABELS, LABELS)), Handling(8, CPU), "val")
@@ -153,12 +204,14 @@ def test_a_loader_without_a_length_or_with_other_batches_is_told() -> None:
         next(triples.ordered())
 
 
-def test_examples_are_the_first_inputs_and_an_empty_split_is_told() -> None:
+def test_the_first_batch_is_given_and_an_empty_split_is_told() -> None:
     both: tuple[Batches, ...] = (resident(), loaders(batch_size=2))
-    assert [examples(data, 4).shape for data in both] == [(4, 3, 6, 5), (2, 3, 6, 5)]
-    empty = Resident(PIXELS[:0], LABELS[:0], Handling(8, CPU))
-    with pytest.raises(TaskError, match="empty"):
-        examples(empty, 4)
+    assert [len(first_batch(data, "train")[1]) for data in both] == [37, 2]
+    assert all(torch.equal(first_batch(data, "train")[1][:2], LABELS[:2]) for data in both)
+    with pytest.raises(TaskError, match="val: gives no batch"):
+        first_batch(Resident(PIXELS[:0], LABELS[:0], Handling(8, CPU)), "val")
+    with pytest.raises(TaskError, match="val: gives no batch"):
+        first_batch(loaders(batch_size=40, drop_last=True), "val")
 
 
 def test_seeds_differ_by_purpose_and_are_the_same_everywhere() -> None:

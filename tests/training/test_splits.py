@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,13 +34,14 @@ def members(source: Any) -> set[float]:
 
 class Labelled(Dataset[Any]):
     def __init__(self, count: int) -> None:
-        self.targets = [i % 4 for i in range(count)]
+        self.labels = [i % 4 for i in range(count)]
+        self.targets: Any = self.labels
 
     def __len__(self) -> int:
-        return len(self.targets)
+        return len(self.labels)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        return torch.tensor([float(index)]), self.targets[index]
+        return torch.tensor([float(index)]), self.labels[index]
 
 
 @pytest.mark.parametrize("train", [pair(), TensorDataset(*pair()), Labelled(100)], ids=["tensors", "TensorDataset", "Dataset"])
@@ -84,6 +86,18 @@ def test_what_cannot_be_stratified_is_split_at_random(labels: torch.Tensor) -> N
     assert [len(members(parts[name])) for name in ("train", "val")] == [90, 10]
 
 
+@pytest.mark.parametrize(
+    "targets",
+    [["a.png"] * 100, [{}] * 100, None, [0, 1] * 30, [[0, 1]] * 100],
+    ids=["paths", "records", "None", "too few", "pairs"],
+)
+def test_a_data_set_whose_targets_are_no_classes_is_split_at_random(targets: Any) -> None:
+    data = Labelled(100)
+    data.targets = targets
+    parts = raw_splits(task(train=data, test=pair(4)), seed=0)
+    assert [len(members(parts[name])) for name in ("train", "val")] == [90, 10]
+
+
 def test_numpy_arrays_are_taken() -> None:
     x, y = pair()
     assert raw_splits(task(train=(x.numpy(), y.numpy())), 0).keys() == {"train", "val", "test"}
@@ -95,12 +109,37 @@ def test_data_that_does_not_fit_is_told() -> None:
         raw_splits(task(train=(x, y[:99])), 0)
     with pytest.raises(TaskError, match="too few"):
         raw_splits(task(train=(x[:1], y[:1])), 0)
-    with pytest.raises(TaskError, match="normalize: one number per channel is needed, train has 1"):
-        make_splits(raw_splits(task(), 0), Handling(8, torch.device("cpu"), normalize=((0.0, 0.0), (1.0, 1.0))))
     with pytest.raises(TaskError, match="augment: flip need images"):
         make_splits(raw_splits(task(), 0), Handling(8, torch.device("cpu"), augment=("flip",)))
     with pytest.raises(TaskError, match="augment: works on tensors"):
         make_splits(raw_splits(task(train=Labelled(40)), 0), Handling(8, torch.device("cpu"), augment=("flip",)))
+
+
+PER_CHANNEL = replace(HOW, normalize=((0.5, 0.4), (0.1, 0.2)))
+
+
+def inputs(shape: tuple[int, ...]) -> dict[str, Any]:
+    return dict.fromkeys(("train", "val"), (torch.rand(shape), torch.arange(8)))
+
+
+@pytest.mark.parametrize("shape", [(8, 2), (8, 2, 4, 4)])
+def test_constants_are_those_of_features_and_of_channels_of_images(shape: tuple[int, ...]) -> None:
+    made = make_splits(inputs(shape), PER_CHANNEL)
+    assert made.sizes == (8, 8, 0)
+
+
+@pytest.mark.parametrize("shape", [(8, 3), (8, 3, 2, 2), (8, 2, 9), (8, 9, 2)])
+def test_constants_that_belong_to_no_dimension_are_told(shape: tuple[int, ...]) -> None:
+    make_splits(inputs(shape), replace(HOW, normalize=((0.5,), (0.1,))))
+    with pytest.raises(TaskError, match=r"normalize: takes one number.*, for train is"):
+        make_splits(inputs(shape), PER_CHANNEL)
+
+
+@pytest.mark.parametrize("name", ["train", "val", "test"])
+def test_constants_for_what_is_not_resident_are_told(name: str) -> None:
+    sources = raw_splits(task(**{"val": pair(8), "test": pair(8), name: Labelled(8)}), 0)
+    with pytest.raises(TaskError, match="normalize: works on tensors"):
+        make_splits(sources, replace(HOW, normalize=((0.5,), (0.1,))))
 
 
 def test_tensors_stay_resident_and_the_rest_is_streamed() -> None:
