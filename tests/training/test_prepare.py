@@ -161,4 +161,4 @@ def test_a_probability_is_no_logit(loss: Any) -> None:
     }
     with pytest.raises(TaskError, match="takes one output for a logit"):
         prepared(**fields)
-    assert prepared(**fields, metric=lambda outputs, targets: float(((outputs > 0.5) == targets).float().mean()))
+    assert prepared(**fields, metric=lambda outputs, targets: float(((outputs > 0.5) == targets).float().mean())).chance is None
