@@ -107,9 +107,8 @@ def run(
 ) -> Ran:
     """Train and prune a task's network as a policy says, and measure it against the dense one.
 
-    A policy made for other epochs is rescaled: its epochs keep their share of N. Every seed has a
-    dense network of its own; the first one's pruned network is written, and recorded. `force` lets a recording be replaced; a
-    bundle never is.
+    A policy made for other epochs is rescaled: its epochs keep their share of N. Every seed has a dense network of its own; the
+    first one's pruned network is written, and recorded. `force` lets a recording be replaced; a bundle never is.
 
     Raises:
         PolicyError: the policy is not valid, or names groups that the network does not have.

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from prunesearch.drafts import beside, writing
 from prunesearch.errors import EnvironmentFailure, UsageError
 from prunesearch.report.words import number, times
 from prunesearch.results import Measures
@@ -71,26 +72,29 @@ def pareto_figure(points: Sequence[Point], dense: Measures | None, *, title: str
 
 
 def write_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure: `.html` (self-contained) or `.png` (needs kaleido and a Chromium).
+    """Write a figure: `.html` (self-contained) or `.png` (needs kaleido and a Chromium). What was there stays until it is whole.
 
     Raises:
         UsageError: another ending.
         EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
     """
     target = figure_target(path)
+    with beside(target) as draft, writing(target):
+        _write(figure, draft)
+        draft.replace(target)
+    return target
+
+
+def _write(figure: Figure, path: Path) -> None:
+    if path.suffix.lower() == ".html":
+        figure.write_html(path, include_plotlyjs=True)
+        return
+    width, height = figure.layout.width or 900, figure.layout.height or 560
     try:
-        if target.suffix.lower() == ".html":
-            figure.write_html(target, include_plotlyjs=True)
-        else:
-            width, height = figure.layout.width or 900, figure.layout.height or 560
-            figure.write_image(target, format="png", width=width, height=height, scale=2)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EnvironmentFailure(f"cannot write '{target}': {reason}", "give a path in a folder that you may write to") from None
+        figure.write_image(path, format="png", width=width, height=height, scale=2)
     except (ImportError, RuntimeError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise EnvironmentFailure(f"no PNG could be made: {reason}", "write .html, or install kaleido and a Chromium") from None
-    return target
 
 
 def figure_target(path: str | Path) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from prunesearch.errors import EnvironmentFailure, UsageError
 from prunesearch.report.pareto import LOOKS, Point, Standing, pareto_figure, write_figure
 from prunesearch.results import Measures
+from tests.disk import full_disk
 
 
 def point(trial: int, standing: Standing, accuracy: float = 0.9, params: int = 100, latency: float | None = 0.1) -> Point:
@@ -80,3 +81,11 @@ def test_figures_are_written_as_html_and_nothing_unknown(tmp_path: Path) -> None
         write_figure(figure, tmp_path / "f.svg")
     with pytest.raises(EnvironmentFailure, match="cannot write"):
         write_figure(figure, tmp_path / "no" / "f.html")
+
+
+def test_a_figure_that_is_there_stays_where_the_disk_is_full(tmp_path: Path) -> None:
+    path = tmp_path / "f.html"
+    path.write_text("as it was")
+    with full_disk(1000), pytest.raises(EnvironmentFailure, match="cannot write"):
+        write_figure(pareto_figure(POINTS, DENSE, title="t"), path)
+    assert path.read_text() == "as it was" and list(tmp_path.iterdir()) == [path]
