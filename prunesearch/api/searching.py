@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
-from prunesearch.api.checking import engine_spec, resolved, workers_of
 from prunesearch.api.choosing import stored_front
+from prunesearch.api.definitions import study_from
+from prunesearch.api.engines import engine_spec, workers_of
 from prunesearch.api.naming import TaskLike, named
-from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import stage_settings, store_url
+from prunesearch.api.policies import load_plugins
+from prunesearch.api.settings import home_folder, stage_settings, store_url
 from prunesearch.engines import open_engine
 from prunesearch.front import Front
 from prunesearch.sensitivity import Sensitivity
@@ -83,7 +84,7 @@ def search(
     with _opened(store, dry_run=dry_run) as opened, open_engine(spec.engine, how, task=own) as runs:
         _tell_known(opened, spec.name, listener)
         shared = how.stages is not None and spec.engine != "fake"
-        return run_search(spec, opened, runs, more=more, listener=listener, keep=keep, artifacts=kept, shared=shared).front
+        return run_search(spec, opened, runs, home_folder(), more, listener, keep=keep, artifacts=kept, shared=shared).front
 
 
 def _asked(
@@ -93,7 +94,7 @@ def _asked(
     ref, own = (None, None) if task is None else named(task)
     if own is not None and given["engine"] is None:
         given = given | {"engine": "serial"}
-    spec = resolved(study, given | {"task": ref}, store)
+    spec = study_from(study, given | {"task": ref}, store)
     if own is None:
         parse_reference(spec.task)  # raises for what no engine could load, before anything is stored
     return spec, own

@@ -7,7 +7,6 @@ engine -> result -> judge -> our tables (one transaction) -> constraints, tell -
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from contextlib import suppress
 from pathlib import Path
@@ -51,12 +50,12 @@ def run_search(
     spec: StudySpec,
     store: Store,
     engine: Engine,
-    *,
+    home: str | Path,
     more: int | None = None,
     listener: Listener | None = None,
+    *,
     keep: Keep = "front",
     artifacts: str | Path | None = None,
-    home: str | Path | None = None,
     patience: float = PATIENCE,
     shared: bool = False,
 ) -> SearchOutcome:
@@ -66,11 +65,11 @@ def run_search(
         spec: the study.
         store: open for writing.
         engine: an open engine for the study's task; it is not closed.
+        home: PRUNESEARCH_HOME, where results wait for a database that is away.
         more: trials to add to what the stored study was to have, in place of `spec.trials`.
         listener: is told what happens.
         keep: whose pruned networks stay in `artifacts`.
         artifacts: folder for them, one folder per study and trial; None keeps none.
-        home: PRUNESEARCH_HOME, where results wait for a database that is away.
         patience: seconds for which the database may be away before the search gives up.
         shared: whether the engine's trials share epochs.
 
@@ -83,15 +82,11 @@ def run_search(
         EnvironmentFailure: all trials failed, or `artifacts` cannot be written.
     """
     emit = listener or deaf
-    outbox = Outbox(_home(home), store.url, lambda text: emit(events.Warned(text)), patience)
+    outbox = Outbox(Path(home), store.url, lambda text: emit(events.Warned(text)), patience)
     search = _Search(spec, store, engine, more, emit, outbox, shared=shared)
     folder = None if artifacts is None or keep == "none" else Path(artifacts) / spec.name
     with StopFlag() as flag:
         return search.finished() or search.begin(flag, keep, folder)
-
-
-def _home(home: str | Path | None) -> Path:
-    return Path(home if home is not None else os.environ.get("PRUNESEARCH_HOME", ".prunesearch"))
 
 
 class _Search:
@@ -210,7 +205,7 @@ class _Search:
                 dimensions=opened.space.dimensions(),
             )
         )
-        for text in (*opened.space.notes, *filter(None, (WARNINGS.get(spec.sampler),))):
+        for text in (*opened.notes, *opened.space.notes, *filter(None, (WARNINGS.get(spec.sampler),))):
             self._emit(events.Warned(text))
 
     def _recorder(self, study: Study, planner: Planner, info: TaskInfo, keep: Keep, folder: Path | None) -> Recorder:
@@ -256,7 +251,7 @@ class _Search:
             elif todo:
                 event = performer.perform(todo.popleft())
             else:
-                heart.of(state.running)
+                heart.of((*state.running, *state.redo))
                 event = self._wait(performer, flag, deadline)
             if event is not None:
                 state, actions = decide(state, event)

@@ -124,11 +124,16 @@ def reconcile(store: Store, memory: Memory, study: str, owner: str, *, quiet: bo
 
 
 def _keep_alive(store: Store, memory: Memory, study: str) -> None:
-    """A heartbeat for the trials of drivers that are certainly dead: they are run again, not given up as stale."""
+    """A heartbeat for what must not be given up as stale.
+
+    That are this host's trials: of drivers that are dead, which are run again, and of those that live, whose computer may have
+    slept. And those with a result, which are to be told.
+    """
     started = {r.number for r in store.running(study)}
-    taken = [t for t in store.tickets(study) if t.state == "taken" and life_of(t.owner) == "dead"]
-    left = [t.trial for t in taken if t.trial is not None and t.trial in started]
-    memory.beat(left)
+    taken = [t for t in store.tickets(study) if t.state == "taken" and life_of(t.owner) != "unknown"]
+    left = {t.trial for t in taken if t.trial is not None and t.trial in started}
+    written = {r.number for r in store.trials(study, *ENDED)}
+    memory.beat(n for n in memory.unfinished() if n in left | written)
 
 
 def _findings(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from prunesearch.search.sampler import exactly, make_sampler, sampler_seed
 from prunesearch.search.space import Located, SearchSpace
 
 T = TypeVar("T")
+
+_logger = logging.getLogger("prunesearch.search")
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,21 @@ class Performer:
                 self._return(ticket)
 
     def gather(self) -> None:
-        """Take what the engine has finished already, before it is let go. An engine of one slot would begin to train instead."""
-        with suppress(LookupError):
-            while self._engine.slots > 1 and self._trials:
+        """Take what the engine has finished already, before it is let go. An engine of one slot would begin to train instead.
+
+        What goes wrong with one job, in a worker that does not start for one, is no reason to lose the others' results.
+        """
+        while self._engine.slots > 1 and self._trials:
+            try:
                 outcome = self._engine.next(timeout=0)
-                if outcome is None:
-                    return
-                self.receive(outcome)
+            except LookupError:
+                return
+            except Exception as error:  # noqa: BLE001 - the search ends already, for this or for another reason
+                _logger.debug("nothing came of a job: %s", error)
+                continue
+            if outcome is None:
+                return
+            self.receive(outcome)
 
     def _patiently(self, call: Callable[[], T]) -> T:
         return self._study.outbox.patiently(call)

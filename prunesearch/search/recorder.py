@@ -77,11 +77,6 @@ class Recorder:
         """Trials of the study that have a result, as far as is known."""
         return len(self._ended)
 
-    @property
-    def front(self) -> Growing:
-        """The front so far."""
-        return self._growing
-
     def load(self, records: Iterable[TrialRecord]) -> None:
         """Take note of all that is in the store, in the order in which it was measured."""
         ended = [r for r in records if r.state in ENDED]
@@ -110,7 +105,7 @@ class Recorder:
         self.refresh(number)
 
     def _write(self, number: int, policy: Policy, result: Result) -> Verdict | None:
-        """Settle, judge and write a result, anew where another driver was quicker; None where the trial has one already."""
+        """Settle, judge and write a result, anew where another driver was quicker; None where the trial has another already."""
         while True:
             settled, latencies = self._planner.settle(result, self.latencies)
             verdict = self._judged(settled)
@@ -118,7 +113,12 @@ class Recorder:
                 self.latencies = latencies
                 return verdict
             if not self._study.outbox.patiently(self._catch_up):
-                return None
+                return verdict if self._stored(number, verdict.result) else None
+
+    def _stored(self, number: int, result: Result) -> bool:
+        """Whether the store has just this result: it was written, and the database went away before it said so."""
+        record = self._study.outbox.patiently(lambda: self._study.store.trial(self._study.name, number))
+        return record.result is not None and (record.state, record.measures) == (result.state, result.measures)
 
     def _catch_up(self) -> bool:
         """Take note of what other drivers have added; whether they have."""

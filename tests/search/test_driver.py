@@ -14,14 +14,14 @@ from optuna.trial import TrialState
 
 from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.fake import FakeEngine
-from prunesearch.errors import EnvironmentFailure, InfeasibleError, StoreError, StudyError, TaskError
+from prunesearch.errors import EnvironmentFailure, InfeasibleError, StudyError, TaskError
 from prunesearch.front import Front, directions_of
 from prunesearch.results import Job, Outcome, Result, TaskInfo
 from prunesearch.search import events
 from prunesearch.search.folders import MARK
-from prunesearch.search.fronts import row_of
 from prunesearch.spec import SAMPLERS
 from prunesearch.store import ENDED, Store
+from prunesearch.store.fronts import row_of
 from prunesearch.store.optuna_storage import close_storage, optuna_storage
 from tests.search.conftest import Bench
 from tests.search.parts import spec
@@ -326,30 +326,6 @@ def test_a_front_is_never_told_without_what_another_driver_has_added(bench: Benc
     assert len(records) == 20
     front = Front.of([row_of(r) for r in records if r.feasible], directions_of(("accuracy", "params", "latency_ms")))
     assert bench.store.front_history("s")[-1].members == front.trials
-
-
-def test_a_dead_database_loses_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = Store.record_result, Counter[str]()
-
-    def away(self: Store, *given: Any, **named: Any) -> bool:
-        calls["record"] += 1
-        if calls["record"] in (3, 4):  # twice away: patience is enough
-            raise StoreError("store: gone")
-        if calls["record"] > 6:
-            raise StoreError("store: gone for good")
-        return real(self, *given, **named)
-
-    monkeypatch.setattr(Store, "record_result", away)
-    with pytest.raises(StoreError, match="gone for good") as caught:
-        bench.search(spec(trials=8), patience=1.0)
-    assert "the same command writes it" in str(caught.value.hint)
-    assert len(bench.store.trials("s", *ENDED)) == 4
-    monkeypatch.setattr(Store, "record_result", real)
-    outcome = bench.search(spec(trials=8))
-    assert outcome.done == 8
-    started = Counter(e.number for e in bench.told(events.TrialStarted))
-    assert set(started.values()) == {1}  # the one that was kept in a file was not run again
-    assert {t.state for t in optuna_trials(bench)} == {TrialState.COMPLETE}
 
 
 def test_where_the_time_went_is_recorded(bench: Bench) -> None:

@@ -221,6 +221,18 @@ def test_a_long_dead_trial_of_this_host_is_run_again_and_one_of_another_host_giv
     assert left.memory.failed() == (theirs,)
 
 
+def test_what_has_a_result_is_told_however_late(left: Left) -> None:
+    written, own, half = left.ask("far/1/1/1"), left.ask(owner_name()), left.ask("far/1/1/1", started=False)
+    left.store.record_result("s", written, result(), {}, True)
+    with left.memory._storage.engine.begin() as connection:
+        ago = f"-{GRACE_SECONDS + 60} seconds"
+        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = datetime('now', :ago)"), {"ago": ago})
+    found = reconcile(left.store, left.memory, "s", owner_name(), quiet=True)
+    assert [r.number for r in found.tell] == [written]
+    assert set(left.memory.unfinished()) == {written, own}
+    assert left.memory.failed() == (half,)
+
+
 def test_a_living_host_elsewhere_is_left_alone(left: Left) -> None:
     left.ask("far/1/1/1")
     left.ask("far/1/1/1", started=False)
