@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
+from pathlib import Path
 
 _PACKAGES = ("torch", "torchvision", "torch-pruning", "optuna", "numpy", "scikit-learn", "sqlalchemy")
 
@@ -15,14 +16,24 @@ def code_version() -> str:
 
 
 def environment() -> dict[str, str | int | None]:
-    """Versions of Python and of the packages that decide about numbers, the system, and the number of cores."""
+    """Versions of Python and of the packages that decide about numbers, the system, the processor and the number of cores."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "system": platform.platform(),
         "host": platform.node(),
+        "processor": processor(),
         "cores": os.cpu_count(),
     }
+
+
+def processor() -> str:
+    """What its maker calls the processor."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _version(package: str) -> str | None:

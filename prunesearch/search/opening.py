@@ -10,7 +10,7 @@ from typing import Any
 
 from prunesearch.errors import StudyError, bulleted
 from prunesearch.results import TaskInfo
-from prunesearch.search.environment import code_version, environment
+from prunesearch.search.environment import code_version, environment, processor
 from prunesearch.search.memory import GRACE_SECONDS
 from prunesearch.search.space import Located, SearchSpace
 from prunesearch.search.start import start_policies
@@ -32,6 +32,7 @@ class Opened:
         starts: policies that are tried first.
         resumed: whether it was in the store before.
         quiet: whether nothing had been written for it for longer than a heartbeat may be missing.
+        notes: what is to be told.
     """
 
     record: StudyRecord
@@ -40,6 +41,7 @@ class Opened:
     starts: tuple[Located, ...]
     resumed: bool
     quiet: bool
+    notes: tuple[str, ...] = ()
 
     @property
     def info(self) -> TaskInfo:
@@ -87,9 +89,9 @@ def open_study(store: Store, spec: StudySpec, record: StudyRecord | None, total:
         info: the task, as an engine tells it.
 
     Raises:
-        StudyError: its definition or its task is not what it was, its space allows nothing, or a start policy is not
-            valid; nothing is written then. A study whose dense network could not be trained holds nothing, and may be
-            defined anew.
+        StudyError: its definition, its task or the kind of device whose latencies it compares is not what it was, its space
+            allows nothing, or a start policy is not valid; nothing is written then. A study whose dense network could not
+            be trained holds nothing, and may be defined anew.
     """
     settled = record is not None and record.info is not None
     full = resolved(spec, total, record if settled else None, info)
@@ -106,12 +108,37 @@ def open_study(store: Store, spec: StudySpec, record: StudyRecord | None, total:
             f"study '{spec.name}' was made for another task: data, network or recipe of '{info.name}' have changed since",
             "give the new one another name: --as NEW",
         )
-    quiet = _age(record.active_at) > GRACE_SECONDS
+    quiet, notes = _age(record.active_at) > GRACE_SECONDS, _held_to_its_machine(record, full, info)
     if record.info is None:
         store.set_info(full.name, info)
     if full.to_dict() != dict(record.spec):
         store.set_spec(full.name, full.to_dict())
-    return Opened(record, full, space, starts, resumed=True, quiet=quiet)
+    return Opened(record, full, space, starts, resumed=True, quiet=quiet, notes=notes)
+
+
+def _held_to_its_machine(record: StudyRecord, spec: StudySpec, info: TaskInfo) -> tuple[str, ...]:
+    """Keep latencies of different devices apart: those of another processor are told, those of another kind of device refused.
+
+    Raises:
+        StudyError: trials would run, and be timed, on another kind of device.
+    """
+    if record.info is None or "latency_ms" not in (*spec.objectives, *spec.constraints) or spec.latency.device != "auto":
+        return ()
+    before, now = _kind(record.info.device), _kind(info.device)
+    if before != now:
+        raise StudyError(
+            f"study '{spec.name}' compares latencies that were measured on {before}; here they would be {now}'s",
+            "give the device that it was begun on (--device), or the new study another name: --as NEW",
+        )
+    made_on, here = record.environment.get("processor"), processor()
+    if now != "cpu" or made_on in (None, here):
+        return ()
+    return (f"the study's latencies are those of {made_on}, new ones are {here}'s: each in parts of the dense network's there",)
+
+
+def _kind(device: str) -> str:
+    """`cpu`, or what a GPU's maker calls it, from what tasks say: `cuda:0 NVIDIA H200`."""
+    return device.partition(" ")[2] or device
 
 
 def refuse_changes(old: StudySpec, new: StudySpec) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 
@@ -10,6 +11,8 @@ from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import StudyError
 from prunesearch.results import TaskInfo
+from prunesearch.search import opening
+from prunesearch.search.environment import processor
 from prunesearch.search.opening import find, open_study, refuse_changes, resolved, total_of
 from prunesearch.store import Ticket
 from tests.search.conftest import Bench
@@ -69,6 +72,35 @@ def test_a_study_that_another_driver_has_begun_meanwhile_is_joined(bench: Bench)
 
     outcome = bench.search(spec(trials=6), engine=Slow(EngineSpec("digits-mlp")))
     assert (outcome.done, len(bench.store.tickets("s"))) == (6, 6)
+
+
+def on(device: str) -> TaskInfo:
+    return replace(info(), device=device)
+
+
+def test_latencies_of_two_kinds_of_devices_are_never_compared(bench: Bench) -> None:
+    said = spec(trials=6, objectives=["accuracy", "latency_ms"])
+    open_study(bench.store, said, None, 6, on("cuda:0 NVIDIA H200"))
+    assert open_study(bench.store, said, find(bench.store, "s"), 6, on("cuda:1 NVIDIA H200")).notes == ()
+    for other in ("cpu", "cuda:0 NVIDIA A100"):
+        with pytest.raises(StudyError, match="measured on NVIDIA H200; here they would be") as caught:
+            open_study(bench.store, said, find(bench.store, "s"), 6, on(other))
+        assert "--device" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("said", [{"objectives": ["accuracy", "params"]}, {"latency": {"device": "cpu"}}])
+def test_any_device_will_do_where_its_latency_is_not_compared(bench: Bench, said: dict[str, Any]) -> None:
+    open_study(bench.store, spec(trials=6, **said), None, 6, on("cuda:0 NVIDIA H200"))
+    assert open_study(bench.store, spec(trials=6, **said), find(bench.store, "s"), 6, on("cpu")).resumed
+
+
+def test_another_processor_is_told(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_study(bench.store, spec(trials=6), None, 6, info())
+    assert open_study(bench.store, spec(trials=6), find(bench.store, "s"), 6, info()).notes == ()
+    assert bench.store.study("s").environment["processor"] == processor()
+    monkeypatch.setattr(opening, "processor", lambda: "another one")
+    (note,) = open_study(bench.store, spec(trials=6), find(bench.store, "s"), 6, info()).notes
+    assert "new ones are another one's" in note
 
 
 def test_every_difference_is_told() -> None:
