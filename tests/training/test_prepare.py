@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 from prunesearch.errors import EnvironmentFailure, TaskError
 from prunesearch.models import mlp
+from prunesearch.training.optimizers import make_optimizer
 from prunesearch.training.prepare import Prepared, prepare
 from tests.trial.blobs import blobs, job, make_runner, make_task, policy
 
@@ -34,6 +35,27 @@ class Items(Dataset[Any]):
         if isinstance(self._items[index], Exception):
             raise self._items[index]
         return self._items[index]
+
+
+def conv() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+
+
+@pytest.mark.parametrize(("said", "wanted"), [({}, True), ({"channels_last": False}, False)])
+def test_convolutions_train_in_channels_last_unless_told_otherwise(said: dict[str, Any], wanted: bool) -> None:
+    x, y = torch.rand(30, 3, 8, 8), torch.arange(30) % 3
+    data = {"train": (x, y), "val": (x, y), "test": (x, y)}
+    made = prepared(model=conv, **data, **said)
+    weight, inputs = next(made.fresh(0).parameters()), next(iter(made.splits.train.shuffled(0, 0)))[0]
+    assert made.channels_last is wanted
+    assert [t.is_contiguous(memory_format=torch.channels_last) for t in (weight, inputs)] == [wanted, wanted]
+    assert prepared().channels_last is False
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "adagrad"])
+def test_optimisers_that_can_be_fused_are(name: str) -> None:
+    task = make_task(optimizer=name)
+    assert make_optimizer(task, task.model()).defaults["fused"] is True
 
 
 def nothing() -> DataLoader[Any]:
