@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time
 
 from safetensors import SafetensorError
 
@@ -27,6 +29,23 @@ def writing(target: Path) -> Iterator[None]:
         raise EnvironmentFailure(f"cannot write '{target}': {reason}", hint) from None
 
 
+ABANDONED = 3600.0
+"""Seconds after which nobody writes a draft any more."""
+
+
+def remove_abandoned(folder: Path, pattern: str) -> None:
+    """Remove the folders that processes which were killed in the middle of their work have left in `folder`.
+
+    Args:
+        folder: where they lie; it need not be there.
+        pattern: a glob for their names.
+    """
+    for left in folder.glob(pattern):
+        with suppress(OSError):
+            if left.is_dir() and time() - left.stat().st_mtime > ABANDONED:
+                shutil.rmtree(left, ignore_errors=True)
+
+
 @contextmanager
 def beside(target: Path) -> Iterator[Path]:
     """Where `target` can be made: a path of its name in a new folder beside it, which goes in the end with what is still there.
@@ -39,3 +58,13 @@ def beside(target: Path) -> Iterator[Path]:
         made = TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent, ignore_cleanup_errors=True)
     with made as folder:
         yield Path(folder) / target.name
+
+
+@contextmanager
+def draft_of(to: str | None) -> Iterator[str | None]:
+    """Where what shall go to `to` takes shape, made before anything is trained; None where nothing is wanted."""
+    if not to:
+        yield None
+        return
+    with beside(Path(to)) as draft:
+        yield str(draft)

@@ -93,7 +93,7 @@ def animate(
 
     From a recording, or from a stored trial: that is run again, and has to give the recorded figures. Without a choice it is
     the one that a search ends with. `to` is a .gif, .mp4 or .png file, or a folder, which several kinds need. GIFs stay below
-    2 MB: colours, then pixels become fewer.
+    2 MB where that can be reached: colours, then pixels become fewer.
 
     Raises:
         UsageError: no such recording, a damaged one, a contradiction, a picture too wide, or a file that is there already.

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 ARGUMENTS: Mapping[str, str] = {
-    "study": "a ready study's name, a study file (.yaml), or a stored study; where one is read: the latest when left out",
+    "study": "a ready study's name, a study file (.yaml), or a stored study; left out, the latest is read, and all for dashboard",
     "task": "a built-in task, or my_task.py:make_task",
     "name": "name of the study in the store; the definition's own when left out",
     "as_": "another name in the store, as when the stored study differs from the definition",
@@ -19,7 +19,7 @@ ARGUMENTS: Mapping[str, str] = {
     "timeout": "seconds after which no further trial is started",
     "seed": "seed of splits, initial values, data order and sampler",
     "seeds": "how many seeds to run, counted up from the first; figures are their means",
-    "epochs": "N, epochs of every trial; those of study or policy, else the task's own, when left out",
+    "epochs": "N, epochs of every trial; when left out those of the study, or of the policy of 'run', else the task's own",
     "workers": "trials at a time: a number, or auto for as many as the machine bears",
     "workers_per_gpu": "trials at a time on one GPU (1): a number, or auto for a short measurement; tiny networks gain",
     "engine": "who runs trials: process, serial, or fake (invented figures, for trying things out)",
@@ -46,7 +46,7 @@ ARGUMENTS: Mapping[str, str] = {
     "scopes": "against whom it competes: layer (the default) or global; may be given several times",
     "retrain": "epochs trained after the cut, the last of the N epochs; 0: the cut comes after the last",
     "policies": "policy file whose amount every level replaces, a line of its own; may be given several times",
-    "schedules": "compare all schedules: magnitude_percentage and magnitude_threshold in three functions, rewind_pruning",
+    "schedules": "compare seven schedules: magnitude_percentage and magnitude_threshold in three functions, rewind_pruning",
     "latency": "measure latency too",
     "axis": "what lies along x: sparsity (parameters removed) or removed (weights or units)",
     "against": "CSV file of published points to draw too: series,level,accuracy and, if not 'removed', axis",

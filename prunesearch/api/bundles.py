@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.choosing import Choice, open_store, stored_front, stored_study
+from prunesearch.api.engines import engine_spec, run_job
 from prunesearch.api.naming import TaskLike, named
-from prunesearch.api.running import read_policy, usable
-from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
+from prunesearch.api.policies import read_policy
+from prunesearch.api.settings import data_folder, stage_settings
 from prunesearch.drafts import beside
-from prunesearch.engines import EngineSpec, open_engine
+from prunesearch.engines import open_engine
 from prunesearch.errors import EnvironmentFailure, TrialError, UsageError
 from prunesearch.export.about import About
-from prunesearch.export.bundle import ARCHITECTURE, WEIGHTS, refuse_existing, write_bundle
-from prunesearch.results import DENSE, Job, Result
+from prunesearch.export.bundle import refuse_existing, write_bundle
+from prunesearch.results import ARCHITECTURE, DENSE, WEIGHTS, Job, Result
 from prunesearch.search.folders import belongs
+from prunesearch.spec import StudySpec
 
 if TYPE_CHECKING:
     from torch import nn
@@ -192,28 +194,14 @@ def run_again(
         UsageError: its figures were invented.
         EnvironmentFailure: accuracy or parameters are not the recorded ones.
     """
-    if study.spec.get("engine") == "fake":
+    asked = StudySpec.parse(study.spec, f"stored study '{study.name}'")
+    if asked.engine == "fake":
         raise UsageError(f"study '{study.name}' was rehearsed with invented figures", "search without --engine fake first")
     policy = read_policy(trial.policy, plugins)
-    where = device or str(study.spec.get("device", "auto"))
-    stages, budget = stage_settings()
-    numerics = str(study.spec.get("numerics", "exact"))
-    spec = EngineSpec(
-        task=str(study.spec["task"]),
-        epochs=policy.epochs,
-        seed=int(study.spec["seed"]),
-        device=where,
-        workers=1,
-        data_dir=data_dir,
-        plugins=plugins,
-        stages=stages,
-        stage_budget=budget,
-        numerics=numerics,
-        arrays=arrays_folder(),
-    )
-    with open_engine("serial", spec) as engine:
+    how = replace(engine_spec(asked, data_dir, plugins, stage_settings()), epochs=policy.epochs, workers=1)
+    with open_engine("serial", how if device is None else replace(how, device=device)) as engine:
         job = Job(trial.number, policy, policy.epochs, trial.seed, None, study.dense, {}, test=False, **wanted)  # type: ignore[arg-type]
-        result = usable(engine, job)
+        result = run_job(engine, job)
     again, old = result.measures, trial.measures
     if old and (again is None or (again.accuracy, again.params) != (old.accuracy, old.params)):
         told = f"{again.accuracy:.6g} with {again.params:,} parameters" if again else "nothing"

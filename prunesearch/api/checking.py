@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunesearch.api.arguments import documented
-from prunesearch.api.definitions import definition
-from prunesearch.api.running import load_plugins
-from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
+from prunesearch.api.definitions import definition, study_from
+from prunesearch.api.engines import engine_spec, workers_of
+from prunesearch.api.policies import load_plugins
+from prunesearch.api.settings import data_folder, stage_settings
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import StoreError, StudyError, UsageError
 from prunesearch.results import GroupInfo, TaskInfo
-from prunesearch.spec import StudySpec, name_from
+from prunesearch.spec import StudySpec
 from prunesearch.tasks.reference import parse_reference
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class Checked:
         dimensions: searched parameters of the branch that has most.
         notes: what of the space the network has nothing for.
         seconds_per_epoch: to train and validate once, one worker.
-        seconds_per_trial: epochs times that, plus what evaluation at the end takes.
+        seconds_per_trial: epochs times that; evaluation at the end comes on top.
         peak_mb: memory of one worker, in MB.
         workers: trials at a time.
         seconds: the whole search, dense reference included.
@@ -92,7 +92,7 @@ def check(
     """
     load_plugins(plugin)
     given = {"trials": trials, "timeout": timeout, "seed": seed, "epochs": epochs, "device": device, "task": task}
-    spec = resolved(study, given | {"workers": workers_of(workers), "sensitivity": sensitivity}, store)
+    spec = study_from(study, given | {"workers": workers_of(workers), "sensitivity": sensitivity}, store)
     parse_reference(spec.task)  # so that a wrong name costs no seconds
     from prunesearch.api.rehearsal import rehearse
 
@@ -101,7 +101,7 @@ def check(
     space = _space(spec, found.info)
     sharing = _sharing(how, found.info)
     per_trial = found.seconds_per_epoch * max(1, space.epochs)
-    at_once = spec.workers or slots(found.info.device, spec.workers_per_gpu)
+    at_once = spec.workers or slots(spec.device, spec.workers_per_gpu)
     return Checked(
         study=spec,
         info=found.info,
@@ -146,28 +146,6 @@ def groups(
     return prepare(made, ref, seed=0, device=find_device("cpu")).info.groups
 
 
-def resolved(study: str | Path | StudySpec | None, given: dict[str, Any], store: str | None) -> StudySpec:
-    """The study with what was given on the command line in place of its own.
-
-    Args:
-        study: definition, file, ready or stored study; None: a study of `given["task"]` alone.
-        given: fields of the study, None where nothing was said.
-        store: where stored studies are looked for.
-
-    Raises:
-        UsageError: neither a study nor a task was named.
-        StudyError: there is no such study, or it is not valid with what was given.
-    """
-    said = {k: v for k, v in given.items() if v is not None}
-    if study is None:
-        if "task" not in said:
-            raise UsageError("nothing to search was named", "give a study such as quickstart, or --task my_task.py:make_task")
-        name = name_from(said["task"].replace(".py:", "-").replace(".npz", "").strip("./"))  # my_task.py:make -> my_task-make
-        return StudySpec.parse({"name": name, **said}, "command line")
-    found = study if isinstance(study, StudySpec) else definition(str(study), store)
-    return StudySpec.parse({**found.to_dict(), **said}, found.name)
-
-
 def _space(spec: StudySpec, info: TaskInfo) -> SearchSpace:
     """The study's space, once its policies to start from are known to lie in it."""
     from prunesearch.search.space import SearchSpace
@@ -178,54 +156,11 @@ def _space(spec: StudySpec, info: TaskInfo) -> SearchSpace:
     return space
 
 
-def engine_spec(spec: StudySpec, data_dir: str | None, plugin: Sequence[str], stages: tuple[str | None, int]) -> EngineSpec:
-    """What an engine is built from for a study.
-
-    Args:
-        spec: the study.
-        data_dir: folder of the data sets, as it was given.
-        plugin: files with criteria of the user's own.
-        stages: folder of the stages that trials share, and the bytes that they may take.
-    """
-    return EngineSpec(
-        spec.task,
-        spec.epochs,
-        spec.seed,
-        spec.device,
-        spec.workers,
-        data_folder(data_dir),
-        tuple(plugin),
-        *stages,
-        arrays=arrays_folder(),
-        numerics=spec.numerics,
-        workers_per_gpu=spec.workers_per_gpu,
-        graphs=spec.graphs,
-    )
-
-
-def workers_of(given: str | int | None, what: str = "workers") -> int | None:
-    """`--workers` and `--workers-per-gpu`: a number, or auto (0).
-
-    Raises:
-        UsageError: it is neither.
-    """
-    if given is None or given == "auto":
-        return None if given is None else 0
-    try:
-        number = int(given)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise UsageError(f"{what}: must be a number from 1, or auto, got '{given}'", "auto takes what the machine bears")
-    return number
-
-
 def slots(device: str, per_gpu: int) -> int:
     """Trials at a time where nothing is said: one per core, or `per_gpu` per GPU; one where that has yet to be measured."""
     from prunesearch.engines.devices import places, usable_cores, visible_devices
 
-    devices = ("cpu",) if device.startswith("cpu") else visible_devices("cuda")
-    return len(places(devices, 0, per_gpu or 1, usable_cores()))
+    return len(places(visible_devices(device), 0, per_gpu or 1, usable_cores()))
 
 
 def _sharing(how: EngineSpec, info: TaskInfo) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prunesearch.api.arguments import documented
 from prunesearch.api.naming import TaskLike
-from prunesearch.api.running import check_groups, load_plugins, read_policy
+from prunesearch.api.policies import check_groups, load_plugins, read_policy
 from prunesearch.api.sweeping import check_granularities, swept
 from prunesearch.errors import UsageError
 from prunesearch.fitting import granularities_of
@@ -78,7 +78,7 @@ class Curve:
             UsageError: another ending.
             EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
         """
-        from prunesearch.report.pareto import write_figure
+        from prunesearch.report.figures import write_figure
 
         return write_figure(self.figure(axis, buttons=Path(path).suffix.lower() == ".html"), path)
 
@@ -141,7 +141,7 @@ def curve(
         EnvironmentFailure: data, device or memory is missing, or the figure cannot be written.
     """
     if plot:
-        from prunesearch.report.pareto import figure_target
+        from prunesearch.report.figures import figure_target
 
         figure_target(plot)
     load_plugins(plugin)

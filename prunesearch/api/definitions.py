@@ -16,7 +16,7 @@ from prunesearch.api.settings import store_url
 from prunesearch.api.templates import TASK, study_template
 from prunesearch.drafts import beside, writing
 from prunesearch.errors import StoreError, StudyError, UsageError, did_you_mean
-from prunesearch.spec import STUDY_FILES, StudySpec, ready_studies
+from prunesearch.spec import STUDY_FILES, StudySpec, name_from, ready_studies
 
 if TYPE_CHECKING:
     from prunesearch.store import Store
@@ -118,6 +118,28 @@ def init(to: str = ".", *, force: bool = False) -> list[str]:
     write_file(study, study_template(study.stem, f"{task.name}:make_task"), force=True)
     write_file(task, TASK, force=True)
     return [str(study), str(task)]
+
+
+def study_from(study: str | Path | StudySpec | None, given: dict[str, Any], store: str | None) -> StudySpec:
+    """The study with what was given on the command line in place of its own.
+
+    Args:
+        study: definition, file, ready or stored study; None: a study of `given["task"]` alone.
+        given: fields of the study, None where nothing was said.
+        store: where stored studies are looked for.
+
+    Raises:
+        UsageError: neither a study nor a task was named.
+        StudyError: there is no such study, or it is not valid with what was given.
+    """
+    said = {k: v for k, v in given.items() if v is not None}
+    if study is None:
+        if "task" not in said:
+            raise UsageError("nothing to search was named", "give a study such as quickstart, or --task my_task.py:make_task")
+        name = name_from(said["task"].replace(".py:", "-").replace(".npz", "").strip("./"))  # my_task.py:make -> my_task-make
+        return StudySpec.parse({"name": name, **said}, "command line")
+    found = study if isinstance(study, StudySpec) else definition(str(study), store)
+    return StudySpec.parse({**found.to_dict(), **said}, found.name)
 
 
 def definition(study: str, store: str | None) -> StudySpec:

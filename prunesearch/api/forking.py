@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load
 
+from prunesearch.drafts import remove_abandoned
 from prunesearch.engines import Engine, EngineSpec, open_engine
 from prunesearch.errors import EnvironmentFailure
 from prunesearch.policy import Policy
@@ -21,6 +22,8 @@ from prunesearch.training.forks import Verdict, keep_verdict, verdict_on
 
 EPOCHS = 2
 """The first is shared, the second is where a fork would differ."""
+
+_APART = "fork-"  # how the folders begin in which it is tried
 
 
 def try_fork(spec: EngineSpec, info: TaskInfo, *, engine: str = "process") -> Verdict:
@@ -45,7 +48,8 @@ def try_fork(spec: EngineSpec, info: TaskInfo, *, engine: str = "process") -> Ve
         return found
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix="fork-") as apart:
+        remove_abandoned(folder, f"{_APART}*")
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_APART) as apart:
             found = _tried(replace(spec, stages=apart, workers=1), info, engine)
         keep_verdict(folder, info, found)
     except OSError as problem:

@@ -28,7 +28,8 @@ class Status:
         finished: trials with a result, whatever it is.
         states: trials by state, `unfinished` ones among them; states without trials are left out.
         epochs_asked: epochs of all trials with a result, the dense network's among them.
-        epochs_trained: how many of them were trained; the others are stages that trials shared.
+        epochs_trained: how many of them were trained.
+        epochs_shared: the others: stages that trials have in common.
         running: trials that were started and have no result, with when that was (UTC).
         unfinished: those that a driver has left, which the next one runs again, with when they were started (UTC).
         dense: whether the dense reference is known.
@@ -49,6 +50,7 @@ class Status:
     states: Mapping[str, int]
     epochs_asked: int
     epochs_trained: int
+    epochs_shared: int
     running: Mapping[int, str]
     unfinished: Mapping[int, str]
     dense: bool
@@ -129,7 +131,7 @@ def front(
         record = stored_study(opened, study)
         found = stored_front(opened, record)
         if plot:
-            from prunesearch.report.pareto import write_figure
+            from prunesearch.report.figures import write_figure
             from prunesearch.report.points import study_figure
 
             write_figure(study_figure(opened, record, found), plot)
@@ -176,14 +178,17 @@ def _status(store: Store, study: StudyRecord, front: Front) -> Status:
     left = {t.trial for t in store.tickets(study.name) if t.state == "taken" and life_of(t.owner) == "dead"}
     begun = {t.number: t.started_at for t in store.running(study.name)}
     running, unfinished = ({n: at for n, at in begun.items() if (n in left) is gone} for gone in (False, True))
+    asked = sum(t.policy.epochs for t in ended) + len(dense)
+    trained = sum(t.epochs_trained for t in ended) + sum(not row.shared for row in dense)
     return Status(
         study=study.name,
         task=str(study.spec["task"]),
         total=int(study.spec["trials"]),
         finished=store.ended(study.name),
         states={k: v for k, v in {**states, "running": len(running), "unfinished": len(unfinished)}.items() if v},
-        epochs_asked=sum(t.policy.epochs for t in ended) + len(dense),
-        epochs_trained=sum(t.epochs_trained for t in ended) + sum(not row.shared for row in dense),
+        epochs_asked=asked,
+        epochs_trained=trained,
+        epochs_shared=max(0, asked - trained),
         running=running,
         unfinished=unfinished,
         dense=study.dense is not None,

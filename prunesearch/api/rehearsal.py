@@ -13,12 +13,12 @@ import torch
 
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import EnvironmentFailure, TaskError
-from prunesearch.measure.accuracy import evaluate
+from prunesearch.measure.accuracy import metric_of
 from prunesearch.results import TaskInfo
 from prunesearch.tasks import Task, load_task
 from prunesearch.training.loop import Loop, train_epoch
-from prunesearch.training.numerics import one_thread
-from prunesearch.training.optimizers import make_optimizer
+from prunesearch.training.numerics import Numerics, one_thread
+from prunesearch.training.pace import dense_loop
 from prunesearch.training.prepare import Prepared, find_device, prepare
 
 BATCHES = 20
@@ -31,16 +31,12 @@ class Rehearsal:
 
     Args:
         info: what the task is.
-        seconds_per_epoch: to train and validate once, from `batches` of its batches.
-        batches: how many were trained.
-        of: batches of an epoch.
+        seconds_per_epoch: to train and validate once, from at most `BATCHES` of its batches.
         peak_mb: memory at its highest, in MB of 1e6 bytes: of the process, or on the CUDA device.
     """
 
     info: TaskInfo
     seconds_per_epoch: float
-    batches: int
-    of: int
     peak_mb: float
 
 
@@ -62,14 +58,12 @@ def rehearse(spec: EngineSpec) -> Rehearsal:
 
 
 def _rehearsed(task: Task, prepared: Prepared, seed: int) -> Rehearsal:
-    model, steps = prepared.fresh(seed), prepared.splits.train.steps
-    own = task.train_epoch
-    loop = Loop(model, make_optimizer(task, model), prepared.loss, prepared.splits.train, seed, own=own)
+    loop, steps = dense_loop(prepared, Numerics(prepared.device), seed=seed), prepared.splits.train.steps
     batches = min(BATCHES, steps)
     _timed(prepared, lambda: train_epoch(loop, 0, [1.0]))
     seconds = _timed(prepared, lambda: _trained(task, loop, batches))
-    validation = _timed(prepared, lambda: _validated(task, prepared, loop))
-    return Rehearsal(prepared.info, seconds * steps / batches + validation, batches, steps, _peak_mb(prepared))
+    validation = _timed(prepared, lambda: metric_of(task, loop.model, prepared.splits.val.ordered()))
+    return Rehearsal(prepared.info, seconds * steps / batches + validation, _peak_mb(prepared))
 
 
 def _trained(task: Task, loop: Loop, batches: int) -> None:
@@ -79,15 +73,6 @@ def _trained(task: Task, loop: Loop, batches: int) -> None:
         rate = float(loop.optimizer.param_groups[0]["base_lr"])
         told = f"the training loss became {loss} within {batches + 1} batches (learning rate {rate:.3g})"
         raise TaskError(told, "look for NaN and large values in the data, or lower the learning rate")
-
-
-def _validated(task: Task, prepared: Prepared, loop: Loop) -> float:
-    batches = prepared.splits.val.ordered()
-    if task.evaluate is None:
-        return evaluate(loop.model, batches, task.metric)
-    loop.model.eval()
-    with torch.no_grad():
-        return float(task.evaluate(loop.model, batches))
 
 
 def _timed(prepared: Prepared, do: Callable[[], object]) -> float:

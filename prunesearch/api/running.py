@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunesearch.api.about import version
 from prunesearch.api.arguments import documented
+from prunesearch.api.engines import run_job
 from prunesearch.api.naming import TaskLike, named
+from prunesearch.api.policies import check_groups, read_policy
 from prunesearch.api.settings import arrays_folder, data_folder
-from prunesearch.drafts import beside
+from prunesearch.drafts import draft_of
 from prunesearch.engines import EngineSpec, open_engine
-from prunesearch.errors import EnvironmentFailure, InfeasibleError, PolicyError, PrunesearchError
-from prunesearch.fitting import chosen_groups
+from prunesearch.engines.dense import reference_of
+from prunesearch.errors import PrunesearchError
 from prunesearch.policy import Policy
-from prunesearch.results import DENSE, NOT_KEPT, DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
+from prunesearch.results import DENSE, DenseReference, Job, LatencySpec, Measures, Result, TaskInfo
 
 if TYPE_CHECKING:
     from prunesearch.engines import Engine
@@ -138,78 +139,15 @@ def run(
         dense = tuple(dense_reference(engine, scaled.epochs, s) for s in wanted)
         jobs = [Job(i, scaled, scaled.epochs, s, LatencySpec(), d) for i, (s, d) in enumerate(zip(wanted, dense, strict=True))]
         jobs[0] = replace(jobs[0], keep_to=network, record_to=recording)
-        results = tuple(usable(engine, job) for job in jobs)
+        results = tuple(run_job(engine, job) for job in jobs)
         found = Ran(ref, info, scaled, None if scaled is given else given.epochs, wanted, results, dense)
         about = _about(found, spec, own=own is not None) if to else None
         return _delivered(found, about, (network, recording), to, record, force)
 
 
-def read_policy(policy: str | Path | Policy, plugin: Sequence[str]) -> Policy:
-    """The policy as given, or from its file; plug-ins first, for it may use their criteria."""
-    load_plugins(plugin)
-    return policy if isinstance(policy, Policy) else Policy.load(policy)
-
-
-def load_plugins(files: Sequence[str]) -> None:
-    """Make criteria of one's own known. Imports torch where there are any.
-
-    Raises:
-        UsageError: a file does not load.
-    """
-    if files:
-        from prunesearch.criteria import load_plugin
-
-        for file in files:
-            load_plugin(file)
-
-
-def check_groups(policy: Policy, info: TaskInfo, task: str) -> None:
-    """Refuse a policy that does not fit the network or its start, before anything is trained.
-
-    Args:
-        policy: what is asked.
-        info: what the task is.
-        task: its reference, for what is told; empty where it has none.
-
-    Raises:
-        PolicyError: see `chosen_groups`; or the policy wants an accuracy from before its first epoch, and there is none.
-    """
-    if policy.granularity not in info.granularities:
-        kinds = ", ".join(info.granularities)
-        raise PolicyError(f"granularity: '{policy.granularity}' is nothing that {info.name} has", f"it has {kinds}")
-    chosen_groups(info.groups, policy, task)
-    if policy.schedule_type == "rewind_pruning" and policy.epoch_threshold == 0 and not info.weights_given:
-        raise PolicyError(
-            "epoch_threshold: 0 leaves rewind_pruning no accuracy to come back to, from scratch",
-            "let it be at least 1, or give the task trained `weights`",
-        )
-
-
 def dense_reference(engine: Engine, epochs: int, seed: int) -> DenseReference:
     """The dense network, trained alike."""
-    result = usable(engine, Job(DENSE, None, epochs, seed, LatencySpec()))
-    assert result.measures is not None  # usable() has looked
-    return DenseReference(result.measures, result.signature, LatencySpec(), result.epochs, result.layers, result.report)
-
-
-def usable(engine: Engine, job: Job) -> Result:
-    """The result of a job.
-
-    Raises:
-        InfeasibleError: the trial failed, or left no usable network.
-        EnvironmentFailure: memory, disk, a device or a package was missing, its worker died, or its network was to be kept
-            and could not be.
-    """
-    engine.submit(job)
-    outcome = engine.next()
-    if outcome is None or outcome.result is None:
-        raise EnvironmentFailure(f"the worker died: {outcome.lost if outcome else 'no word'}", "is there enough memory?")
-    result = outcome.result
-    if result.state != "complete" or result.measures is None:
-        raise _failure(result)
-    if job.keep_to and result.kept_in is None:
-        raise EnvironmentFailure(next((note for note in result.notes if note.startswith(NOT_KEPT)), NOT_KEPT))
-    return result
+    return reference_of(run_job(engine, Job(DENSE, None, epochs, seed, LatencySpec())), LatencySpec())
 
 
 def mean_measures(measured: Sequence[Measures]) -> Measures:
@@ -225,24 +163,6 @@ def mean_measures(measured: Sequence[Measures]) -> Measures:
 def _columns(measured: Iterable[Measures]) -> dict[str, list[float]]:
     rows = [m.to_dict() for m in measured]
     return {name: [r[name] for r in rows] for name in rows[0] if all(r[name] is not None for r in rows)}  # type: ignore[misc]
-
-
-def _failure(result: Result) -> PrunesearchError:
-    reason = result.reason or result.state
-    if result.outside:
-        return EnvironmentFailure(reason, "a smaller batch_size in the task needs less" if "out of memory" in reason else None)
-    hint = "prune less, or later" if result.state == "infeasible" else "the reason is the network's or the policy's own"
-    return InfeasibleError(f"the trial ended without a usable network: {reason}", hint)
-
-
-@contextmanager
-def draft_of(to: str | None) -> Iterator[str | None]:
-    """Where what shall go to `to` takes shape, made before anything is trained; None where nothing is wanted."""
-    if not to:
-        yield None
-        return
-    with beside(Path(to)) as draft:
-        yield str(draft)
 
 
 def _delivered(

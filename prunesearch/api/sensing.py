@@ -11,8 +11,9 @@ from prunesearch.api.arguments import documented
 from prunesearch.api.curving import Curve, curve
 from prunesearch.api.definitions import put_text, refuse_existing
 from prunesearch.api.naming import TaskLike
-from prunesearch.api.running import check_groups, draft_of
+from prunesearch.api.policies import check_groups
 from prunesearch.api.sweeping import check_granularities, swept
+from prunesearch.drafts import draft_of
 from prunesearch.errors import PrunesearchError, UsageError
 from prunesearch.results import TaskInfo
 from prunesearch.sensitivity import Sensitivity
@@ -87,8 +88,8 @@ def write_sensitivity(found: Sensitivity, path: str | Path) -> Path:
         UsageError: another ending.
         EnvironmentFailure: the file cannot be written, or what PNG needs is missing.
     """
+    from prunesearch.report.figures import write_figure
     from prunesearch.report.heat import sensitivity_figure
-    from prunesearch.report.pareto import write_figure
 
     return write_figure(sensitivity_figure(found), path)
 
@@ -106,7 +107,7 @@ def _refuse(granularities: Sequence[str], to: str | None, plot: str | None, *, f
     if to:
         refuse_existing([Path(to)], force)
     if plot:
-        from prunesearch.report.pareto import figure_target
+        from prunesearch.report.figures import figure_target
 
         figure_target(plot)
 

@@ -1,4 +1,4 @@
-"""Where things are: flag before environment before default. The only place that reads the environment."""
+"""Where things are: flag before environment before default. Tasks that load data by themselves ask for PRUNESEARCH_DATA too."""
 
 from __future__ import annotations
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from prunesearch.api.checking import workers_of
+from prunesearch.api.engines import workers_of
 from prunesearch.api.naming import TaskLike, named
-from prunesearch.api.running import load_plugins
+from prunesearch.api.policies import load_plugins
 from prunesearch.api.settings import arrays_folder, data_folder, stage_settings
 from prunesearch.engines import EngineSpec
 from prunesearch.errors import UsageError, did_you_mean

@@ -80,7 +80,7 @@ def study_template(name: str, task: str) -> str:
     """
     head = [
         f"# What is searched. Before:  prunesearch check {name}.yaml   Then:  prunesearch search {name}.yaml",
-        "# Every field has a default: delete what you do not care about.",
+        "# Every field but the task has a default: delete what you do not care about.",
         *_entry("name", name),
         *_entry("task", task),
         *_entry("epochs", "10"),
@@ -89,12 +89,28 @@ def study_template(name: str, task: str) -> str:
         *_entry("objectives", "[accuracy, params, latency_ms]"),
         *_entry("constraints", '{accuracy: ">= dense - 0.05"}'),
         *_entry("sampler", "tpe"),
+        *(line for field, value in QUIET.items() for line in _entry(field, value, said=False)),
     ]
     return "\n".join([*head, *_space(), *_start()]) + "\n"
 
 
-def _entry(field: str, value: str) -> tuple[str, str]:
-    return f"# {StudySpec.model_fields[field].description}", f"{field}: {value}"
+QUIET = {
+    "timeout": "3600",
+    "latency": "{batch_size: 1, threads: 1, dtype: float32, backend: eager, rounds: 15}",
+    "numerics": "exact",
+    "device": "auto",
+    "engine": "process",
+    "workers": "0",
+    "workers_per_gpu": "1",
+    "graphs": "false",
+    "tie_ratios": "true",
+}
+"""Fields that a template tells of without setting them."""
+
+
+def _entry(field: str, value: str, *, said: bool = True) -> tuple[str, str]:
+    """What a field means and a line that sets it, as a comment where it is not said."""
+    return f"# {StudySpec.model_fields[field].description}", f"{'' if said else '# '}{field}: {value}"
 
 
 def _space() -> Iterator[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from prunesearch.report.pareto import GRID, LOOK
+from prunesearch.report.figures import GRID, LOOK
 from prunesearch.report.published import AXES, Axis, Published
 from prunesearch.report.words import number, percent
 from prunesearch.sweeps.curves import CurvePoint, Split

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from prunesearch.report.pareto import GRID, LOOK
+from prunesearch.report.figures import GRID, LOOK
 from prunesearch.report.table import Column, Table
 from prunesearch.report.words import number, percent
 from prunesearch.sensitivity import GroupCurve, Sensitivity
