@@ -31,11 +31,12 @@ from benchmarks.arguments import announce, asked, parser
 from benchmarks.machine import source_digest
 from benchmarks.race import OURS, PEERS
 from benchmarks.record import Record, Run, counted
+from benchmarks.remarks import versions
 from benchmarks.scenarios import ROOT, SCENARIOS, Scenario
 from benchmarks.searching import How, search
 from prunesearch.errors import EnvironmentFailure
 from prunesearch.front import MARGIN
-from prunesearch.report.pareto import write_figure
+from prunesearch.report.figures import write_figure
 from prunesearch.schedules.markdown import table
 
 NAME = "adaptive"
@@ -158,6 +159,7 @@ def report(record: Record, minutes: Sequence[float]) -> str:
         if runs:
             seeds = counted(len({r["seed"] for r in runs}), "seed", "seeds, means and spans")
             about = f"{scenario.about}; {scenario.epochs} epochs; {seeds}. {ALIKE} {COUNTED} {boxed(runs)}"
+            about += f" {versions({who: [r for r in runs if r['contestant'] == who] for who in SEARCHERS})}".rstrip()
             parts += [f"### {scenario.name}\n\n{about}", _table(runs, minutes), _figure(record, scenario, runs, minutes[-1])]
     return "\n\n".join(parts)
 

@@ -82,10 +82,10 @@ def measured(part: str, scenario: Scenario, device: torch.device, wanted: Asked)
         found = search(scenario, listed(scenario, quick=wanted.quick), how)
         return {"seconds": found.wall, "trained": found.trained, "asked": found.asked, "epoch_seconds": found.epoch_seconds}
     task = getattr(tasks, scenario.name)(wanted.data_dir)
-    prepared = prepare(task, scenario.task, seed=0, device=device)
-    if part == "steps":
-        return {"ms": steps(prepared, 2 if wanted.quick else STEPS, 1 if wanted.quick else ROUNDS)}
     with one_thread(device):
+        prepared = prepare(task, scenario.task, seed=0, device=device)
+        if part == "steps":
+            return {"ms": steps(prepared, 2 if wanted.quick else STEPS, 1 if wanted.quick else ROUNDS)}
         return {"ratios": latencies(prepared, scenario, rounds=3 if wanted.quick else 15)}
 
 

@@ -32,13 +32,14 @@ from torch import nn
 from benchmarks.machine import in_words
 from benchmarks.record import Record, Run
 from benchmarks.scenarios import ROOT
+from prunesearch.errors import first_line
 from prunesearch.policy import Policy
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.groups import Groups, UnitGroup, find_groups
 from prunesearch.pruning.masks import Gone, apply_masks, build_masks
 from prunesearch.pruning.norms import narrowed_norms
 from prunesearch.pruning.outlets import output_layers
-from prunesearch.pruning.probe import apart, both_outputs, first_line, redrawn, settle_norms
+from prunesearch.pruning.probe import apart, both_outputs, redrawn, settle_norms
 from prunesearch.pruning.running import forward, tensors_of
 from prunesearch.pruning.session import PruningSession
 from prunesearch.schedules.markdown import table, with_block

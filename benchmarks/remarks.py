@@ -18,17 +18,21 @@ PASS = 2.0
 
 def remarks(runs: Runs) -> str:
     """One line each; empty where there is nothing to remark."""
-    return "\n".join(filter(None, [_missing(runs), _versions(runs), _apart(runs), _between(runs)]))
+    return "\n".join(filter(None, [_missing(runs), versions(runs), _apart(runs), _between(runs)]))
 
 
 def _missing(runs: Runs) -> str:
-    """What was not run, and what follows for the comparison; empty where `tuned` and `unshared` ran."""
+    """What was not run, and what follows for the comparison; empty where `expert`, `tuned` and `unshared` ran."""
     peer = "The expert's script" if "expert" in runs else "The tutorial"
-    told = {"tuned": f"{peer} is {UNTUNED}.", "unshared": "prunesearch was not run without sharing."}
+    told = {
+        "expert": "The expert's script was not run.",
+        "tuned": f"{peer} is {UNTUNED}.",
+        "unshared": "prunesearch was not run without sharing.",
+    }
     return " ".join(words for contestant, words in told.items() if contestant not in runs)
 
 
-def _versions(runs: Runs) -> str:
+def versions(runs: Runs) -> str:
     """Whose runs are not all of the same code; empty where everybody's are."""
     codes = {contestant: len({r["code"] for r in found}) for contestant, found in runs.items()}
     return " ".join(f"The runs of {who} are of {count} versions of its code." for who, count in codes.items() if count > 1)

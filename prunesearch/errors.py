@@ -105,6 +105,11 @@ def mask_secrets(text: str) -> str:
     return _QUERY_PASSWORD.sub(r"\g<head>***", text)
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says; its type where it says nothing."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"did you mean 'x'?"`, or the list of what is known where nothing is close."""
     names = sorted(set(known))

@@ -26,8 +26,8 @@ from prunesearch.spec import Constraint, parse_where
 
 Direction = Literal["maximize", "minimize"]
 
-SCHEMA_VERSION = 1
-"""Version of the JSON that `Front.to_dict` gives."""
+JSON_VERSION = 1
+"""Version of the JSON that `Front.to_dict` and `--format json` give; raised when a field changes its meaning or goes."""
 
 MARGIN = 0.1
 """How far beyond the dense network's cost the reference point lies, as a fraction of it."""
@@ -283,7 +283,7 @@ class Front:
         if volume is None and self.dense is not None:
             volume = self.hypervolume()
         return {
-            "schema_version": SCHEMA_VERSION,
+            "schema_version": JSON_VERSION,
             "study": self.study,
             "directions": dict(self.directions),
             "device": self.device,

@@ -257,10 +257,7 @@ def _out_of_bounds(name: str, fields: Mapping[str, Any], low: int, high: int) ->
 def canonical_fields(given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of the canonical policy: equal orders, one form."""
     fields = dict(given)
-    if fields["granularity"] == "weight":
-        within = fields.get("scope") in ("layer", "ratios")
-        if fields["criterion"] in ("l2", "linf") or (fields["criterion"] == "lamp" and within):
-            fields["criterion"] = "l1"
+    fields["criterion"] = rules.equal_criterion(fields["criterion"], fields["granularity"], (fields.get("scope"),))
     one_cut = (
         (fields.get("function") == "gradual" and fields["converge_over"] <= 1)
         or (fields.get("function") == "iterative" and fields["prune_iter"] == 1)

@@ -29,7 +29,7 @@ MEASURES: Mapping[str, str] = {
     "latency_ratio_iqr": "interquartile range of latency_ratio over the rounds",
     "seconds": "wall time of the trial, without queueing",
 }
-"""Every measure with its meaning, in the order in which tables show them. Only `accuracy` may be maximised."""
+"""Every measure with its meaning, in the order in which tables show them. Which way each is better: `front.direction_of`."""
 
 NUMERICS: Mapping[str, str] = {
     "exact": "float32 throughout",
@@ -41,6 +41,9 @@ OBJECTIVES = ("accuracy", "params", "params_dense", "macs", "bytes", "latency_ms
 """Measures that can be objectives or constraints."""
 NOT_KEPT = "the network is not kept"
 """How the note of a trial begins whose network could not be written."""
+
+WEIGHTS, ARCHITECTURE = "model.safetensors", "architecture.json"
+"""The files of a network that is kept: its tensors, and the widths to build it with."""
 
 
 @dataclass(frozen=True)

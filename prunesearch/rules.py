@@ -1,7 +1,8 @@
 """What goes with what: which words, which fields and which integers a branch of policies allows.
 
 `choices`, `used` and `bounds` are read both by the policy's validation and by the search space, so that whatever
-is refused is never sampled. `chosen` maps the names of the fields decided so far to their values.
+is refused is never sampled. `chosen` maps the names of the fields decided so far to their values. What a level means in
+elements is here too: real cuts and simulated ones count alike.
 """
 
 from __future__ import annotations
@@ -134,6 +135,19 @@ def iterative_cuts(first: int, epochs: int, rounds: int, at_end: bool) -> tuple[
     return tuple(first + r * left // (rounds - 1) for r in range(rounds))
 
 
+def equal_criterion(criterion: str, granularity: str, scopes: Iterable[str | None]) -> str:
+    """The criterion that `criterion` always equals: for weights l1 = l2 = linf, and LAMP = l1 unless layers are ranked together.
+
+    Args:
+        criterion: its name.
+        granularity: what it scores.
+        scopes: the scopes that are possible; None where the schedule type has none.
+    """
+    if granularity == "weight" and (criterion in ("l2", "linf") or (criterion == "lamp" and not {"global", None} & {*scopes})):
+        return "l1"
+    return criterion
+
+
 def scratch_start(epochs: int) -> int:
     """The earliest `epoch_threshold` at which rewind_pruning has a target worth reaching, from scratch."""
     return max(2, math.ceil(epochs / 4))
@@ -153,6 +167,16 @@ def ratio_of(name: str, ratio: Mapping[str, float]) -> float:
     """The fraction of group `name`: that of the key that speaks for it, else that of `default`, else nothing."""
     key = matching(name, ratio)
     return ratio.get(REST, 0.0) if key is None else ratio[key]
+
+
+def count_of(size: int, level: float) -> int:
+    """Elements of `size` that go at a level: floor(size x level + 1e-9); 10 x 0.7 is 6.999..., and seven go."""
+    return math.floor(size * level + 1e-9)
+
+
+def rounded_width(left: int, size: int, round_to: int) -> int:
+    """Units that stay where `left` of `size` would: the next multiple of `round_to`, at most all."""
+    return min(size, -(-left // round_to) * round_to)
 
 
 def _functions(schedule_type: str) -> tuple[str, ...]:

@@ -145,11 +145,6 @@ class Range:
             raise ValueError(f"a logarithmic range must start above 0, but got (low={low})")
         return cls(low=low, high=high, log=log, step=step)
 
-    @property
-    def fixed(self) -> bool:
-        """Whether there is only one value."""
-        return self.choices is not None and len(self.choices) == 1
-
 
 def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

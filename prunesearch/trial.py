@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import logging
 import traceback
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import torch
 from torch import nn
 
 from prunesearch.criteria import load_plugin
-from prunesearch.errors import EnvironmentFailure, PrunesearchError
+from prunesearch.errors import EnvironmentFailure, PrunesearchError, first_line
 from prunesearch.measure.accuracy import classification_report, mean_loss, predictions, same_metric
 from prunesearch.measure.figures import at_chance, sizes_of
 from prunesearch.measure.latency import measure_latency
@@ -78,6 +79,10 @@ class TrialRunner:
         self._setting = Setting(self._prepared, between, snapshots, fast, sample, spec.graphs)
         self._lane = lane
         self.broken = False
+        if fast and made.train_epoch is not None:
+            log.warning("numerics fast: the task's own train_epoch computes as it is written; only validation takes fewer bits")
+        if spec.graphs and device.type == "cuda" and not self._setting.graphed:
+            log.warning("graphs: training steps are not recorded: the task's own loop, or optimizer '%s'", made.optimizer)
 
     @classmethod
     def from_task(cls, task: Task, spec: EngineSpec, *, lane: Lane | None = None) -> TrialRunner:
@@ -89,8 +94,11 @@ class TrialRunner:
         return self._prepared.info
 
     def pace(self, seconds: float) -> float:
-        """Training batches per second, measured for so many seconds after some to warm up; the network is thrown away."""
-        with one_thread(self._prepared.device):
+        """Training batches per second, measured for so many seconds after some to warm up; the network is thrown away.
+
+        As in a trial, whoever measures a latency meanwhile has the device to itself.
+        """
+        with one_thread(self._prepared.device), self._lane.working() if self._lane else nullcontext():
             return pace(self._setting, seconds)
 
     def run(self, job: Job) -> Result:
@@ -106,6 +114,7 @@ class TrialRunner:
         except Exception as problem:  # noqa: BLE001 - a user's network may raise anything, and the search goes on
             result = trial.failed(problem)
         del trial  # with its tensors, so that their memory can be given back
+        gc.collect()  # hooks of its optimiser refer to it in a circle
         self.broken = self.broken or not answers(self._prepared.device)
         return result
 
@@ -333,7 +342,7 @@ def _in_ms(ratio: float, iqr: float, dense_ms: float) -> dict[str, Any]:
 
 def _reason(problem: Exception) -> str:
     """What went wrong, in one line."""
-    first = (str(problem).strip() or type(problem).__name__).splitlines()[0]
+    first = first_line(problem)
     if _no_memory(problem):
         return f"out of memory: {first}"
     if isinstance(problem, TrialFailure):

@@ -10,7 +10,7 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from prunesearch.errors import DefinitionError
+from prunesearch.errors import DefinitionError, first_line
 
 
 def parse(text: str, where: str, error: type[DefinitionError] = DefinitionError) -> Any:
@@ -60,5 +60,5 @@ def dump(data: Mapping[str, Any]) -> str:
 
 def _told(problem: YAMLError) -> str:
     mark = getattr(problem, "problem_mark", None)
-    text = getattr(problem, "problem", None) or str(problem).splitlines()[0]
+    text = getattr(problem, "problem", None) or first_line(problem)
     return f"line {mark.line + 1}, column {mark.column + 1}: {text}" if mark else str(text)

@@ -58,3 +58,16 @@ def test_exit_codes(kind: type[errors.PrunesearchError], code: int) -> None:
 def test_did_you_mean() -> None:
     assert errors.did_you_mean("treshold", ["threshold", "eps"]) == "did you mean 'threshold'?"
     assert errors.did_you_mean("zzz", ["b", "a"]) == "known: a, b"
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("one\ntwo"), "one"),
+        (ValueError("\n  two  \nthree"), "two"),
+        (MemoryError(), "MemoryError"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_the_first_line_of_an_error_that_may_say_nothing(error: Exception, line: str) -> None:
+    assert errors.first_line(error) == line

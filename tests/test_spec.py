@@ -31,7 +31,7 @@ def test_short_forms_of_ranges() -> None:
     space = StudySpec.parse(FULL).space
     assert space["granularity"] == Range(choices=("weight", "neuron"))
     assert space["threshold"] == Range(low=0.3, high=0.98)
-    assert space["eps"] == Range(choices=(1e-3,)) and space["eps"].fixed
+    assert space["eps"] == Range(choices=(1e-3,))
     assert space["weight_threshold"] == Range(low=1e-4, high=1, log=True)
     assert {k for k in space if k.startswith("ratio")} == {"ratio.default", "ratio.fc1", "ratio.layer[12].*"}
 

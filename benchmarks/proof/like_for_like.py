@@ -129,7 +129,9 @@ def _summary(data: str, run: Run) -> list[Summary]:
         for system, points in PUBLISHED[data, kind].items():
             k = max(k for k in points if k <= HARDEST)
             what = f"{TITLES[data]}, {100 * k:g} % of {kind}s"
-            rows.append(Summary(system, what, f"{points[k]:g} %", f"{told(at(run, series, k))} % (its recipe)", command=_COMMAND))
+            whose = "its" if system == NEURAL else f"{NEURAL}'s"  # the other's recipe is not known
+            ours = f"{told(at(run, series, k))} % ({whose} recipe)"
+            rows.append(Summary(system, what, f"{points[k]:g} %", ours, command=_COMMAND))
     return rows
 
 

@@ -20,7 +20,7 @@ def watched(curve: Callable[..., Found], context: Context) -> Found:
     """Measure, and tell of every network."""
     plot = context.given["plot"]
     if plot:
-        from prunesearch.report.pareto import figure_target
+        from prunesearch.report.figures import figure_target
 
         figure_target(plot)
     try:

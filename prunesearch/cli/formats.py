@@ -16,10 +16,9 @@ from rich.text import Text
 
 from prunesearch.cli.console import data_console
 from prunesearch.cli.options import Format
+from prunesearch.front import JSON_VERSION
 from prunesearch.report.table import Table
 
-SCHEMA_VERSION = 1
-"""Version of the JSON that commands print; raised when a field changes its meaning or goes."""
 KEYS = 2
 """Columns that say whose line it is: the first ones, which a table in several blocks repeats."""
 FOLDED = 24
@@ -48,7 +47,7 @@ def emit(format: Format, table: Table, data: Callable[[], Mapping[str, Any]], wi
 
 def emit_json(data: Mapping[str, Any]) -> None:
     """Print JSON with a schema version; figures that are not finite are null."""
-    text = json.dumps(_plain({"schema_version": SCHEMA_VERSION, **data}), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(_plain({"schema_version": JSON_VERSION, **data}), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
 
 

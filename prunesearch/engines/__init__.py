@@ -15,7 +15,7 @@ __all__ = ["ENGINES", "Engine", "EngineSpec", "open_engine"]
 ENGINES = {
     "process": "worker processes, one thread and one device each",
     "serial": "one trial after the other in this process; the reference",
-    "fake": "no training: plausible numbers in microseconds, for --dry-run and tests",
+    "fake": "no training: plausible numbers at once, for --dry-run and tests",
 }
 """Names and one line each."""
 

@@ -1,4 +1,4 @@
-"""The engine that trains nothing: plausible, deterministic results in microseconds, and faults on demand. No torch."""
+"""The engine that trains nothing: plausible, deterministic results in half a millisecond, and faults on demand. No torch."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from prunesearch.engines.fake_networks import FakeNetwork
 from prunesearch.fitting import of_granularity, why_spared
 from prunesearch.policy import Policy
 from prunesearch.results import EpochRow, GroupInfo, Job, LayerRow, Measures, Result
-from prunesearch.rules import ratio_of
+from prunesearch.rules import count_of, ratio_of, rounded_width
 from prunesearch.schedules import Order, make_schedule
 
 BEST, CHANCE = 0.97, 0.1  # accuracy of the dense network in the end, and of one that knows nothing
@@ -95,9 +95,8 @@ class Course:
         left = dict(self.network.widths)
         if self.policy and self.policy.is_unit:
             for name, fraction in self.fractions.items():
-                kept = left[name] - math.floor(left[name] * fraction + 1e-9)
-                rounded = -(-kept // self.policy.round_to) * self.policy.round_to
-                left[name] = min(left[name], max(rounded, self.policy.min_units))
+                kept = max(left[name] - count_of(left[name], fraction), self.policy.min_units)
+                left[name] = rounded_width(kept, left[name], self.policy.round_to)
         return left
 
     def params(self) -> int:
@@ -105,8 +104,12 @@ class Course:
         if self.policy and self.policy.is_unit:
             return self.network.params(self.widths())
         sizes = {layer.name: layer.weights(self.network.widths) for layer in self.network.layers}
-        gone = sum(min(sizes[n] - 1, math.floor(sizes[n] * f + 1e-9)) for n, f in self.fractions.items())
-        return self.network.params() - gone
+        return self.network.params() - sum(self._weights_gone(name, sizes[name]) for name in self.fractions)
+
+    def _weights_gone(self, name: str, size: int) -> int:
+        """Single weights of a group that are gone."""
+        least = self.policy.min_units if self.policy else 0
+        return min(count_of(size, self.fractions.get(name, 0.0)), max(0, size - least))
 
     def accuracy(self, trained: int) -> float:
         """Accuracy after so many epochs, with what is gone now."""
@@ -128,7 +131,7 @@ class Course:
 
     def _kept(self, group: GroupInfo, widths: Mapping[str, int]) -> int:
         if group.kind == "weight":
-            return max(1, group.size - math.floor(group.size * self.fractions.get(group.name, 0.0) + 1e-9))
+            return group.size - self._weights_gone(group.name, group.size)
         return widths.get(group.name, group.size)
 
 

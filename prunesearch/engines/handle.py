@@ -91,7 +91,7 @@ class Worker:
         return self._process.poll() is None
 
     def ask(self, request: Any) -> Any:
-        """Its answer to `"devices"`, `"describe"` or a `Job`; waits as long as that takes.
+        """Its answer to `"devices"`, `"describe"`, `("pace", seconds)` or a `Job`; waits as long as that takes.
 
         Raises:
             WorkerDied: it ended before it answered.

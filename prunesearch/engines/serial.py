@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.runner import make_runner
+from prunesearch.errors import EnvironmentFailure
 from prunesearch.results import Job, Outcome, TaskInfo
 
 if TYPE_CHECKING:
@@ -46,10 +47,18 @@ class SerialEngine:
         self._queue.append(job)
 
     def next(self, timeout: float | None = None) -> Outcome | None:  # noqa: ARG002
-        """Run the oldest job and return its outcome. The timeout bounds waiting, of which there is none here."""
+        """Run the oldest job and return its outcome. The timeout bounds waiting, of which there is none here.
+
+        Raises:
+            LookupError: no job was submitted that could finish.
+            EnvironmentFailure: the GPU has stopped answering this process; no further job could be run in it.
+        """
         if not self._queue:
             raise LookupError("no job was submitted that could finish")
-        outcome = Outcome(self._queue[0], self._ready().run(self._queue[0]))
+        runner = self._ready()
+        if runner.broken:
+            raise EnvironmentFailure("the GPU does not answer this process any more", "run the same again in a new process")
+        outcome = Outcome(self._queue[0], runner.run(self._queue[0]))
         self._queue.popleft()
         return outcome
 

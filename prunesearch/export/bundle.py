@@ -18,8 +18,9 @@ from prunesearch.drafts import beside, writing
 from prunesearch.errors import UsageError
 from prunesearch.export.about import About
 from prunesearch.export.card import card
+from prunesearch.results import ARCHITECTURE, WEIGHTS
 
-POLICY, WEIGHTS, ARCHITECTURE, CARD = "policy.yaml", "model.safetensors", "architecture.json", "card.md"
+POLICY, CARD = "policy.yaml", "card.md"
 
 
 def refuse_existing(to: str | Path) -> Path:

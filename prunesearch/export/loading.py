@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prunesearch.errors import EnvironmentFailure, TaskError
-from prunesearch.export.bundle import WEIGHTS, checksum_of, read_architecture
+from prunesearch.export.bundle import checksum_of, read_architecture
+from prunesearch.results import WEIGHTS
 from prunesearch.tasks.catalogue import DATA
 from prunesearch.tasks.reference import FOREIGN, load_task, parse_reference
 from prunesearch.tasks.task import Task
@@ -27,8 +28,9 @@ def load_bundle(bundle: str | Path, task: str | Task | None, data_dir: str | Non
 
     Raises:
         UsageError: the folder is no bundle.
-        TaskError: the task does not load, or its network is of another class; the bundle names none that can be loaded.
-        EnvironmentFailure: the weights are missing or damaged.
+        TaskError: the task does not load, or its network is of another class; the bundle names none that can be loaded; the
+            weights are not those that the bundle names.
+        EnvironmentFailure: the weights are missing.
     """
     from safetensors.torch import load_file
 

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from prunesearch.tasks.task import Task
 from prunesearch.tasks.types import Batch, Loss, Metric
 
 
@@ -33,6 +34,21 @@ def evaluate(model: nn.Module, batches: Iterable[Batch], metric: str | Metric) -
             return _share(model, batches, _hits5)
         outputs, targets = _all(model, batches)
         return float(_metric(metric)(outputs, targets))
+
+
+def metric_of(task: Task, model: nn.Module, batches: Iterable[Batch]) -> float:
+    """The task's metric, by its own evaluation where it has one, the model in eval mode.
+
+    Args:
+        task: what says how.
+        model: outputs what the metric takes.
+        batches: (inputs, targets) on the model's device.
+    """
+    if task.evaluate is None:
+        return evaluate(model, batches, task.metric)
+    model.eval()
+    with torch.no_grad():
+        return float(task.evaluate(model, batches))
 
 
 def mean_loss(model: nn.Module, batches: Iterable[Batch], loss: Loss) -> float:

@@ -66,7 +66,7 @@ def _cudagraph(model: nn.Module, batch: torch.Tensor) -> Call:
                 model(batch)
         torch.cuda.current_stream(device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=side):  # else torch takes the one stream that it made for its first device
             outputs = model(batch)
     return partial(_replayed, graph, device, (model, batch, outputs))
 

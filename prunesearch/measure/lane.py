@@ -11,6 +11,7 @@ kernel frees everything when a process dies, however it dies:
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import re
@@ -20,12 +21,9 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-_fcntl: Any = import_module("fcntl") if find_spec("fcntl") else None  # Windows has none
 _logger = logging.getLogger("prunesearch.measure")
 
 PATIENCE = 10.0
@@ -33,14 +31,12 @@ PATIENCE = 10.0
 _MEASURING = 12  # times as long may a measurement take, and those who train wait for it
 _LEAST = 0.1  # seconds that are waited however often it was in vain
 _POLL = 0.01  # seconds between tries; 100 wake-ups a second disturb a measurement by less than 0.1 %
-_SHARED = _fcntl.LOCK_SH if _fcntl is not None else 0
-_EXCLUSIVE = _fcntl.LOCK_EX if _fcntl is not None else 0
 
 
 class Lane:
     """A turnstile for one device. Not for several threads at once: every thread opens its own.
 
-    Where locks cannot be had (no fcntl, a temporary folder that is not safe) nothing is locked and `notes` says why.
+    Where locks cannot be had (a temporary folder that is not safe) nothing is locked and `notes` says why.
 
     Args:
         device: what is shared: `cpu`, or a name that is unique to the GPU on this host.
@@ -64,9 +60,6 @@ class Lane:
         self._working = self._inside = False
         self._gate = self._room = -1
         self._finalizer = weakref.finalize(self, _close, ())
-        if _fcntl is None:
-            self._note("latency is measured beside other trials: this system has no fcntl locks")
-            return
         try:
             home = _private_folder(folder)
             name = re.sub(r"[^A-Za-z0-9.-]", "-", device)
@@ -93,8 +86,8 @@ class Lane:
         """Step aside if somebody wants the device alone. Two system calls where nobody does."""
         if not self._working or self._gate < 0:
             return
-        if _try(self._gate, _SHARED):
-            self._inside = self._inside or _try(self._room, _SHARED)  # who once waited in vain comes back
+        if _try(self._gate, fcntl.LOCK_SH):
+            self._inside = self._inside or _try(self._room, fcntl.LOCK_SH)  # who once waited in vain comes back
             _free(self._gate)
         elif self._inside:
             self._leave()
@@ -104,8 +97,8 @@ class Lane:
     def alone(self) -> Iterator[None]:
         """Have the device exclusively, among all who use lanes. May be used inside `working`."""
         self._leave()
-        self._wait("gate", _EXCLUSIVE)
-        self._wait("room", _EXCLUSIVE)
+        self._wait("gate", fcntl.LOCK_EX)
+        self._wait("room", fcntl.LOCK_EX)
         try:
             yield
         finally:
@@ -122,8 +115,8 @@ class Lane:
 
     def _enter(self) -> None:
         # Shared on the gate while entering: nobody then holds it exclusively, so nobody has the room alone.
-        if self._wait("gate", _SHARED):
-            self._inside = self._wait("room", _SHARED)
+        if self._wait("gate", fcntl.LOCK_SH):
+            self._inside = self._wait("room", fcntl.LOCK_SH)
             _free(self._gate)
 
     def _leave(self) -> None:
@@ -165,7 +158,7 @@ class Lane:
 
 def _try(fd: int, how: int) -> bool:
     try:
-        _fcntl.flock(fd, how | _fcntl.LOCK_NB)
+        fcntl.flock(fd, how | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
@@ -173,7 +166,7 @@ def _try(fd: int, how: int) -> bool:
 
 def _free(fd: int) -> None:
     if fd >= 0:
-        _fcntl.flock(fd, _fcntl.LOCK_UN)
+        fcntl.flock(fd, fcntl.LOCK_UN)
 
 
 def _close(fds: tuple[int, ...]) -> None:

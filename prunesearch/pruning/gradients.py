@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from prunesearch.errors import PolicyError
+from prunesearch.pruning.running import modes_kept
 
 Losses = Callable[[int], Iterable[torch.Tensor]]
 """Gives the scalar losses of n training batches, each computed when it is asked for."""
@@ -28,17 +29,14 @@ def seeded(model: nn.Module, seed: int) -> Iterator[None]:
 def traceless(model: nn.Module, seed: int) -> Iterator[None]:
     """Training mode with seeded generators; afterwards buffers, modes and generators are as they were."""
     buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
-    modes = {name: module.training for name, module in model.named_modules()}
-    model.train()
     try:
-        with seeded(model, seed):
+        with modes_kept(model), seeded(model, seed):
+            model.train()
             yield
     finally:
         with torch.no_grad():
             for name, buffer in model.named_buffers():
                 buffer.copy_(buffers[name])
-        for name, module in model.named_modules():
-            module.training = modes[name]
 
 
 def mean_gradients(

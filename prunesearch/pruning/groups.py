@@ -12,12 +12,12 @@ from torch import nn
 from torch_pruning.ops import OPTYPE
 
 from prunesearch.criteria.base import Role
-from prunesearch.errors import TaskError, did_you_mean
+from prunesearch.errors import TaskError, did_you_mean, first_line
 from prunesearch.fitting import matches
 from prunesearch.pruning.drawing import draws_by_width
 from prunesearch.pruning.gradients import seeded
 from prunesearch.pruning.outlets import PRODUCERS, output_layers, reached_parameters
-from prunesearch.pruning.probe import first_line, verified
+from prunesearch.pruning.probe import verified
 from prunesearch.pruning.structure import (
     AnyGroup,
     Group,

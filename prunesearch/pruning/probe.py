@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from prunesearch.errors import first_line
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.gradients import traceless
 from prunesearch.pruning.masks import apply_masks, build_masks
@@ -190,8 +191,3 @@ def _half(size: int, generator: torch.Generator) -> torch.Tensor:
     gone = torch.zeros(size, dtype=torch.bool)
     gone[torch.randperm(size, generator=generator)[: max(1, size // 2)]] = True
     return gone
-
-
-def first_line(error: Exception) -> str:
-    """The first line of an error, with its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

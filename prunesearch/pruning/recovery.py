@@ -15,6 +15,7 @@ from torch.optim import Optimizer
 from prunesearch.pruning.cut import physical_cut
 from prunesearch.pruning.gradients import Losses, seeded
 from prunesearch.pruning.masks import Gone, kept_positions
+from prunesearch.pruning.running import modes_kept
 from prunesearch.pruning.structure import Group
 
 Snapshot = dict[str, torch.Tensor]
@@ -100,22 +101,24 @@ def _scatter(target: torch.Tensor, values: torch.Tensor, stays: Mapping[int, tor
 
 @torch.no_grad()
 def recalibrate(model: nn.Module, losses: Losses, batches: int, seed: int) -> None:
-    """Replace running means and variances by their averages over training batches; only norms are in training mode."""
+    """Replace running means and variances by their averages over training batches; only norms are in training mode.
+
+    Modes and momenta are as before afterwards, also where `losses` raises.
+    """
     norms = [m for m in model.modules() if isinstance(m, _NormBase) and m.track_running_stats]
-    modes = {name: module.training for name, module in model.named_modules()}
     momenta = [norm.momentum for norm in norms]
-    model.eval()
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the average over all batches, not the moving one
-        norm.train()
-    with seeded(model, seed):
-        for _ in islice(losses(batches), batches if norms else 0):
-            pass
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    for name, module in model.named_modules():
-        module.training = modes[name]
+    with modes_kept(model), seeded(model, seed):
+        model.eval()
+        try:
+            for norm in norms:
+                norm.reset_running_stats()
+                norm.momentum = None  # the average over all batches, not the moving one
+                norm.train()
+            for _ in islice(losses(batches), batches if norms else 0):
+                pass
+        finally:
+            for norm, momentum in zip(norms, momenta, strict=True):
+                norm.momentum = momentum
 
 
 @torch.no_grad()

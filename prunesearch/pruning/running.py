@@ -92,16 +92,22 @@ def outputs_in_float64(model: nn.Module, example: Any) -> list[torch.Tensor] | N
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+def modes_kept(model: nn.Module) -> Iterator[None]:
+    """Afterwards every module is in the mode it was in, training or evaluation."""
     modes = {name: module.training for name, module in model.named_modules()}
-    model.eval()
     try:
-        with torch.no_grad():
-            yield
+        yield
     finally:
         for name, module in model.named_modules():
             module.training = modes.get(name, module.training)
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards every module is in the mode it was in."""
+    with modes_kept(model), torch.no_grad():
+        model.eval()
+        yield
 
 
 def outputs(model: nn.Module, example: Any) -> list[torch.Tensor]:

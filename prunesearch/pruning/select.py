@@ -6,7 +6,6 @@ contain earlier ones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -14,12 +13,10 @@ from typing import Literal
 import torch
 
 from prunesearch.pruning.structure import level_of
+from prunesearch.rules import count_of, rounded_width
 
 Scores = Mapping[str, torch.Tensor]
 Choice = dict[str, torch.Tensor]
-
-_ROUNDING = 1e-9
-"""10 * 0.7 is 6.999...: without it seven of ten would be six."""
 
 
 @dataclass(frozen=True)
@@ -66,11 +63,6 @@ def select(scores: Scores, rules: Rules) -> Selection:
         gone, notes = _across(ranked, rules)
     gone, rounded = _rounded(ranked, gone, rules)
     return Selection({name: lost | ranked[name].isneginf() for name, lost in gone.items()}, (*notes, *rounded))
-
-
-def count_of(size: int, level: float) -> int:
-    """Elements that go at a level: floor(n x level + 1e-9)."""
-    return math.floor(size * level + _ROUNDING)
 
 
 def lowest(scores: torch.Tensor, count: int) -> torch.Tensor:
@@ -129,7 +121,7 @@ def _rounded(scores: Scores, gone: Choice, rules: Rules) -> tuple[Choice, list[s
     out, notes = {}, []
     for name, lost in gone.items():
         size, left = len(lost), len(lost) - int(lost.sum())
-        width = min(size, -(-left // rules.round_to) * rules.round_to)
+        width = rounded_width(left, size, rules.round_to)
         if width != left:
             notes.append(f"{name}: {left} units were asked for, {width} stay (round_to {rules.round_to})")
         out[name] = lost if width == left else lowest(scores[name], size - width)

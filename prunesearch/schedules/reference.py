@@ -16,7 +16,7 @@ _NONE = "-"
 def hyperparameters() -> str:
     """Every field: kind, meaning, valid values, default, default search range, and the policies that have it."""
     rows = [
-        [f"`{h.name}`", h.kind, h.help, _valid(h), _shown(h.default), _searched(h), _users(h.name)]
+        [f"`{h.name}`", h.kind, h.help, _valid(h), _shown(h.default) + _IN_BRANCHES.get(h.name, ""), _searched(h), _users(h.name)]
         for h in HYPERPARAMETERS.values()
     ]
     return table(["field", "kind", "meaning", "valid", "default", "searched by default", "used by"], rows)
@@ -46,9 +46,19 @@ def _valid(h: Hyperparameter) -> str:
     return f"at least {_shown(low)}" if low is not None else {"bool": "true, false", "globs": "names, globs"}.get(h.kind, _NONE)
 
 
+_MADE = {"epoch_threshold": "0 to N - 1", "converge_over": "2 to N - E - 1", "rewind_to": "0 to E"}
+"""Ranges that `search/ranges.py` makes where a study says nothing."""
+
+_IN_BRANCHES = {
+    "epoch_threshold": "; rewind_pruning max(2, N / 4)",
+    "lr_restart": "; true with reinit and rewind_pruning",
+}
+"""Defaults that a branch has for itself, as `policy.fill_defaults` gives them."""
+
+
 def _searched(h: Hyperparameter) -> str:
     if h.search is None:
-        return _NONE
+        return _MADE.get(h.name, _NONE)
     if h.choices or h.kind == "bool":
         return _shown(h.search)
     text = " to ".join(_shown(bound) for bound in h.search)

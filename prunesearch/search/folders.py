@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from prunesearch.drafts import writing
+from prunesearch.drafts import remove_abandoned, writing
 from prunesearch.errors import StudyError
 
 MARK = "study.txt"
@@ -13,7 +13,7 @@ MARK = "study.txt"
 
 
 def claim(folder: Path, study: str, made: str) -> None:
-    """Mark a study's folder as its own. One without a mark, from before there were any, is anybody's.
+    """Mark a study's folder as its own, and clear it of old drafts. One without a mark, from before there were any, is anybody's.
 
     Raises:
         StudyError: it is another study's.
@@ -23,6 +23,7 @@ def claim(folder: Path, study: str, made: str) -> None:
         owner = _owner(folder)
         if owner is None:
             _mark(folder, made)
+        remove_abandoned(folder, ".trial-*")  # a worker that is killed while it keeps a network leaves its draft
     if owner not in (None, made):
         raise StudyError(
             f"'{folder}' holds the networks of another study '{study}', made at {owner}",

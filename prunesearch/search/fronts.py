@@ -12,6 +12,7 @@ from prunesearch.front import Direction, Front, FrontRow
 from prunesearch.results import Measures
 from prunesearch.search.planner import trial_folder
 from prunesearch.store import TrialRecord
+from prunesearch.store.fronts import row_of
 
 Keep = Literal["front", "all", "none"]
 
@@ -81,19 +82,6 @@ class Growing:
     def members(self) -> tuple[int, ...]:
         """Its trials, in increasing order, as settled last."""
         return self._members
-
-
-def row_of(record: TrialRecord) -> FrontRow:
-    """A finished trial as a row of a front.
-
-    Raises:
-        ValueError: it measured nothing.
-    """
-    if record.measures is None:
-        raise ValueError(f"trial {record.number} measured nothing")
-    return FrontRow(
-        record.number, record.measures, record.policy, record.digest, record.seed, bool(record.feasible), record.confirmed
-    )
 
 
 def prune_folders(folder: Path, mine: Iterable[int], members: Iterable[int]) -> list[Path]:

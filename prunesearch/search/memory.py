@@ -22,7 +22,7 @@ from optuna.storages import RDBStorage, fail_stale_trials
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from prunesearch.errors import StoreError, StudyError
+from prunesearch.errors import StoreError, StudyError, first_line
 from prunesearch.policy import Policy
 from prunesearch.search.mirror import Mirror
 from prunesearch.search.space import SearchSpace
@@ -195,8 +195,6 @@ def told() -> Iterator[None]:
         try:
             yield
         except optuna.exceptions.StorageInternalError as error:
-            raise StoreError(f"store: {_first_line(error)}", "'prunesearch doctor' looks at the store") from error
-
-
-def _first_line(error: Any) -> str:
-    return str(error.__cause__ or error).splitlines()[0]
+            raise StoreError(
+                f"store: {first_line(error.__cause__ or error)}", "'prunesearch doctor' looks at the store"
+            ) from error

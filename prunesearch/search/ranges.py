@@ -108,11 +108,10 @@ class Ranges:
         return tuple(kept.values())
 
     def criterion_class(self, word: str, chosen: Chosen) -> str:
-        """The criterion that `word` always equals in the branch: for weights l1 = l2 = linf, and LAMP within a layer = l1."""
-        within = "global" not in self.said("scope") and chosen.get("schedule_type") == "magnitude_percentage"
-        if chosen["granularity"] == "weight" and (word in ("l2", "linf") or (word == "lamp" and within)):
-            return "l1"
-        return word
+        """The criterion that `word` always equals in the branch, whatever its scope will be."""
+        possible = rules.choices("scope", chosen)
+        scopes = [scope for scope in self.said("scope") if scope in possible] or [None]
+        return rules.equal_criterion(word, chosen["granularity"], scopes)
 
     def numbers(self, name: str, chosen: Chosen) -> Options:
         """The numbers of a field that the branch and the study allow."""

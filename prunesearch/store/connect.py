@@ -19,7 +19,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from sqlalchemy.pool import NullPool, QueuePool
 
-from prunesearch.errors import StoreError
+from prunesearch.errors import StoreError, first_line
 from prunesearch.store.rows import to_json
 
 BUSY_SECONDS = 60.0
@@ -168,14 +168,8 @@ def told(url: URL) -> Iterator[None]:
     except ModuleNotFoundError as error:
         raise StoreError(f"store {where}: the package '{error.name}' is missing", f"pip install {error.name}") from None
     except SQLAlchemyError as error:
-        text = _first_line(error)
+        text = first_line(getattr(error, "orig", None) or error)
         raise StoreError(f"store {where}: {text}", _hint(text)) from error
-
-
-def _first_line(error: SQLAlchemyError) -> str:
-    origin = getattr(error, "orig", None) or error
-    lines = [line.strip() for line in str(origin).splitlines() if line.strip()]
-    return lines[0] if lines else type(origin).__name__
 
 
 _HINTS = (

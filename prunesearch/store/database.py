@@ -187,14 +187,14 @@ class Store:
             studies.change(connection, found)
             return written
 
-    def lose_trial(self, study: str, number: int, reason: str, *, reopen: bool = True) -> bool:
-        """Give up a running trial; its ticket is handed out again, unless not `reopen`. False where it does not run.
+    def lose_trial(self, study: str, number: int, reason: str) -> bool:
+        """Give up a running trial; its ticket is handed out again. False where it does not run.
 
         Raises:
             TrialError: it was never started.
         """
         with writing(self._engine) as connection:
-            return trials.lose(connection, studies.id_of(connection, study, lock=True), number, reason, reopen=reopen)
+            return trials.lose(connection, studies.id_of(connection, study, lock=True), number, reason)
 
     def running(self, study: str) -> list[TrialRecord]:
         """Trials that were started and have no result."""

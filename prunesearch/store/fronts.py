@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -12,18 +12,16 @@ from prunesearch.spec import StudySpec
 from prunesearch.store.records import ExactRecord, FrontRecord, StudyRecord, TrialRecord
 
 
-def front_row(trial: TrialRecord, objectives: Iterable[str]) -> FrontRow | None:
-    """A trial as a row for `Front.of`, None where not every objective was measured."""
-    if trial.measures is None or any(getattr(trial.measures, name) is None for name in objectives):
-        return None
+def row_of(record: TrialRecord) -> FrontRow:
+    """A finished trial as a row of a front.
+
+    Raises:
+        ValueError: it measured nothing.
+    """
+    if record.measures is None:
+        raise ValueError(f"trial {record.number} measured nothing")
     return FrontRow(
-        trial.number,
-        trial.measures,
-        trial.policy,
-        trial.digest,
-        trial.seed,
-        feasible=bool(trial.feasible),
-        confirmed=trial.confirmed,
+        record.number, record.measures, record.policy, record.digest, record.seed, bool(record.feasible), record.confirmed
     )
 
 
@@ -44,7 +42,7 @@ def front_of(
     """
     metric: Direction = study.info.direction if study.info else "maximize"
     objectives = study.spec.get("objectives") or StudySpec.model_fields["objectives"].default
-    rows = [row for trial in trials if (row := front_row(trial, objectives)) is not None]
+    rows = [row_of(t) for t in trials if t.measures and all(getattr(t.measures, name) is not None for name in objectives)]
     front = Front.of(
         rows,
         directions_of(objectives, metric),

@@ -7,6 +7,7 @@ study files and environments are JSON. Comments of columns are what docs/store.m
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import get_args
 
 from sqlalchemy import (
     JSON,
@@ -25,15 +26,10 @@ from sqlalchemy import (
 )
 
 from prunesearch.results import MEASURES, Measures, Timings
+from prunesearch.store.records import TrialState
 
 SCHEMA_VERSION = 2
 """Version of these tables, kept in prunesearch_meta; a database of a newer one is refused. 2: prunesearch_exact."""
-
-TRIAL_STATES = ("running", "complete", "infeasible", "failed", "stopped", "lost")
-"""What prunesearch_trials.state holds: those of a result, and `running` and `lost`."""
-
-TICKET_STATES = ("open", "taken", "done")
-"""open: given back, next to be handed out; taken: somebody works on it; done: its trial has a result."""
 
 _TIME = String(40)
 _WHOLE = {f.name for f in fields(Measures) if f.type == "int"}
@@ -120,7 +116,7 @@ trials = Table(
     _study(),
     Column("number", Integer, nullable=False, comment="the trial's number, the same as in Optuna's tables"),
     Column("ticket_id", Integer, ForeignKey("prunesearch_tickets.id", ondelete="SET NULL"), comment="the ticket it was run for"),
-    Column("state", String(16), nullable=False, comment=", ".join(TRIAL_STATES)),
+    Column("state", String(16), nullable=False, comment=", ".join(get_args(TrialState))),
     Column("policy", JSON, nullable=False, comment="the policy, as in policy.yaml"),
     Column("digest", String(32), nullable=False, comment="digest of the policy's canonical form"),
     Column("seed", BigInteger, nullable=False, comment="seed of data order, initial values and draws"),

@@ -61,6 +61,6 @@ def schema_version(connection: Connection) -> int | None:
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(
             f"the store has schema version {version}, this prunesearch knows versions up to {SCHEMA_VERSION}",
-            "upgrade with 'pip install -U prunesearch', or give another --store",
+            "install a newer prunesearch, or give another --store",
         )
     return version

@@ -55,7 +55,7 @@ def finish(
     return True
 
 
-def lose(connection: Connection, study: int, number: int, reason: str, *, reopen: bool) -> bool:
+def lose(connection: Connection, study: int, number: int, reason: str) -> bool:
     """Mark a running trial as lost and give its ticket back; False where it is not running.
 
     Raises:
@@ -66,7 +66,7 @@ def lose(connection: Connection, study: int, number: int, reason: str, *, reopen
         return False
     values = {"state": "lost", "reason": reason, "finished_at": rows.now(), "ticket_id": None}
     connection.execute(update(trials).where(trials.c.id == trial.id).values(**values))
-    if reopen and trial.ticket_id is not None:
+    if trial.ticket_id is not None:
         tickets.reopen(connection, trial.ticket_id)
     return True
 

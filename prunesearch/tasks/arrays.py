@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from prunesearch.errors import TaskError
+from prunesearch.errors import TaskError, first_line
 from prunesearch.tasks.networks import network
 from prunesearch.tasks.task import Task
 
@@ -47,7 +47,7 @@ def _read(path: str) -> dict[str, np.ndarray]:
                 raise ValueError("holds one array without a name")
             return {name: held[name] for name in held.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as problem:
-        reason = getattr(problem, "strerror", None) or (str(problem) or type(problem).__name__).splitlines()[0]
+        reason = getattr(problem, "strerror", None) or first_line(problem)
         raise TaskError(f"{path}: {reason}", "numpy.savez(path, x_train=..., y_train=...) writes what is needed") from problem
 
 

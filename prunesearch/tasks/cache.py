@@ -22,6 +22,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from prunesearch.errors import first_line
 from prunesearch.tasks.types import Source
 from prunesearch.training.augment import pad, unpadded
 from prunesearch.training.files import Tensors, checksum, opened, remove_drafts, write_whole
@@ -149,7 +150,7 @@ def _written(path: Path, tensors: Tensors, stamp: str) -> Tensors | None:
     try:
         write_whole(path, lambda draft: save_file(dict(tensors), draft, metadata=facts))
     except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as problem:  # or what the format cannot hold
-        reason = getattr(problem, "strerror", None) or str(problem).strip().partition("\n")[0]
+        reason = getattr(problem, "strerror", None) or first_line(problem)
         log.warning("decoded data is not kept in %s: %s; every worker has its own copy", path.parent, reason)
         return None
     return _read(path, stamp)

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from prunesearch.errors import MissingDataError
+from prunesearch.errors import MissingDataError, first_line
 from prunesearch.tasks.cache import NOTHING_KEPT, ArrayCache, stamp_of
 from prunesearch.training.files import Tensors
 
@@ -77,7 +77,9 @@ def _decoded(name: str, root: Path, download: bool | None) -> Tensors:
     except (RuntimeError, ValueError, AssertionError, EOFError, OSError) as problem:
         tried = "fetching it failed" if allowed else "downloads are off"
         hint = f"put the original files into {root / source.folder}, or name another folder with --data-dir or PRUNESEARCH_DATA"
-        raise MissingDataError(f"data set '{name}' is not in {root}, and {tried}: {_first_line(problem)}", hint) from problem
+        raise MissingDataError(
+            f"data set '{name}' is not in {root}, and {tried}: {first_line(problem).rstrip('.')}", hint
+        ) from problem
     images = {"x_train": torch.as_tensor(train.data), "x_test": torch.as_tensor(test.data)}
     return images | {"y_train": torch.as_tensor(train.targets), "y_test": torch.as_tensor(test.targets)}
 
@@ -118,7 +120,3 @@ def _alone(root: Path) -> Iterator[None]:
 
 def _pair(images: torch.Tensor, targets: torch.Tensor) -> Pair:
     return images.permute(0, 3, 1, 2) if images.dim() == 4 else images.unsqueeze(1), targets.to(torch.int64)
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem) or type(problem).__name__).splitlines()[0].rstrip(".")

@@ -11,7 +11,7 @@ import torch
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import CenterCrop, Compose, PILToTensor, Resize
 
-from prunesearch.errors import TaskError
+from prunesearch.errors import TaskError, first_line
 from prunesearch.tasks.networks import network
 from prunesearch.tasks.task import Task
 from prunesearch.tasks.told import told
@@ -66,7 +66,7 @@ def _images(folder: Path, pixels: int) -> ImageFolder:
         return ImageFolder(str(folder), transform=transform)
     except (FileNotFoundError, NotADirectoryError) as problem:
         hint = "one folder per class is needed: photos/cat/1.jpg, or photos/train/cat/1.jpg"
-        raise TaskError(f"{folder}: {str(problem).splitlines()[0]}", hint) from problem
+        raise TaskError(f"{folder}: {first_line(problem)}", hint) from problem
 
 
 def _source(images: Any, fits: bool) -> Source:

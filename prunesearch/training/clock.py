@@ -18,11 +18,12 @@ class Clock:
 
     Args:
         waits: purpose -> seconds waited for other processes so far; they count under that purpose, wherever they were spent.
+        clock: seconds.
     """
 
-    def __init__(self, waits: Waits = MappingProxyType({})) -> None:
-        self._waits = waits
-        self._began, self._before = time.perf_counter(), self._waited()
+    def __init__(self, waits: Waits = MappingProxyType({}), clock: Callable[[], float] = time.perf_counter) -> None:
+        self._waits, self._clock = waits, clock
+        self._began, self._before = clock(), self._waited()
         self._spent: defaultdict[str, float] = defaultdict(float)
 
     @contextmanager
@@ -37,7 +38,7 @@ class Clock:
     @property
     def seconds(self) -> float:
         """Wall time since the start, without what was waited."""
-        return time.perf_counter() - self._began - sum(self._since().values())
+        return self._clock() - self._began - sum(self._since().values())
 
     def timings(self) -> Timings:
         """All purposes; `other` is what is left of the wall time, so that they add up to it."""

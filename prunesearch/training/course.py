@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from prunesearch.measure.accuracy import evaluate
+from prunesearch.measure.accuracy import metric_of
 from prunesearch.policy import Policy
 from prunesearch.pruning.session import EpochStart, PruningSession
 from prunesearch.results import EpochRow
@@ -128,12 +128,7 @@ class Course:
         """
         task = self._prepared.task
         with self.clock.on("validate"):
-            if task.evaluate is None:
-                value = evaluate(self.model, self.ordered(split), task.metric)
-            else:
-                self.model.eval()
-                with torch.no_grad():
-                    value = float(task.evaluate(self.model, self.ordered(split)))
+            value = metric_of(task, self.model, self.ordered(split))
         if not math.isfinite(value):
             raise TrialFailure(f"the {task.metric_name} became {value} after {len(self.rows)} epochs")
         return value

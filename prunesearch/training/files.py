@@ -14,10 +14,10 @@ from typing import IO
 import torch
 from safetensors import SafetensorError
 
+from prunesearch.drafts import ABANDONED
+
 Tensors = Mapping[str, torch.Tensor]
 _DRAFT = ".draft"
-_ABANDONED = 3600.0
-"""Seconds after which nobody writes a draft any more."""
 
 
 def opened(path: Path) -> IO[str]:
@@ -51,6 +51,11 @@ def checksum(tensors: Tensors) -> str:
     return f"{found:08x}"
 
 
+def stored(tensor: torch.Tensor) -> torch.Tensor:
+    """A contiguous copy on the CPU that shares memory with nothing: what safetensors takes."""
+    return tensor.detach().to("cpu", copy=True).contiguous()
+
+
 def write_whole(path: Path, write: Callable[[Path], object]) -> int:
     """The file whole or not at all, its folder made where it is missing; how many bytes it has.
 
@@ -77,5 +82,5 @@ def remove_drafts(folder: Path) -> None:
     """Remove what processes that were killed in the middle of writing have left anywhere in a folder."""
     for draft in folder.rglob(f".*{_DRAFT}"):
         with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _ABANDONED:
+            if time.time() - draft.stat().st_mtime > ABANDONED:
                 draft.unlink()

@@ -18,6 +18,7 @@ from uuid import uuid4
 import torch
 
 from prunesearch.results import TaskInfo
+from prunesearch.tasks.contents import add_tensor
 from prunesearch.training.data import Batches, Resident
 from prunesearch.training.files import write_whole
 from prunesearch.training.prepare import Prepared
@@ -113,8 +114,7 @@ def sample_of(prepared: Prepared) -> str:
 def _add(hashed: hashlib._Hash, split: Batches) -> None:
     for pair in islice(split.shuffled(0, 0), SAMPLED):
         for tensor in pair:
-            hashed.update(f"{tuple(tensor.shape)}:{tensor.dtype};".encode())
-            hashed.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            add_tensor(hashed, tensor)
 
 
 def _path(stages: Path, info: TaskInfo) -> Path:

@@ -17,6 +17,8 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from prunesearch.errors import first_line
+
 WARM_UP = 3
 """Steps of an epoch that run as they are: what is allocated and chosen on the way must not be recorded."""
 GRAPHED = frozenset({"adam", "adamw", "nadam", "rmsprop"})
@@ -118,8 +120,7 @@ class GraphedStep:
                 raise RuntimeError("it draws random numbers on the CPU, which a replay would repeat")
             return replay
         except RuntimeError as problem:  # a network that reads from the device in its forward pass, for one
-            reason = (str(problem) or type(problem).__name__).splitlines()[0]
-            log.warning("the training step cannot be recorded as a CUDA graph: %s; it runs without", reason)
+            log.warning("the training step cannot be recorded as a CUDA graph: %s; it runs without", first_line(problem))
             return None
 
 

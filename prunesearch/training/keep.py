@@ -12,9 +12,8 @@ from torch import nn
 
 from prunesearch.drafts import beside, writing
 from prunesearch.pruning.cut import architecture
-
-WEIGHTS = "model.safetensors"
-ARCHITECTURE = "architecture.json"
+from prunesearch.results import ARCHITECTURE, WEIGHTS
+from prunesearch.training.files import stored
 
 
 def keep_network(model: nn.Module, folder: str | Path) -> None:
@@ -30,7 +29,7 @@ def keep_network(model: nn.Module, folder: str | Path) -> None:
         EnvironmentFailure: it cannot be written.
     """
     target = Path(folder)
-    state = {name: _stored(t) for name, t in model.state_dict().items() if isinstance(t, torch.Tensor)}
+    state = {name: stored(t) for name, t in model.state_dict().items() if isinstance(t, torch.Tensor)}
     with writing(target), beside(target) as draft:
         draft.mkdir()
         save_file(state, draft / WEIGHTS)
@@ -40,8 +39,3 @@ def keep_network(model: nn.Module, folder: str | Path) -> None:
                 os.replace(draft / name, target / name)  # noqa: PTH105 - one atomic step
         else:
             draft.rename(target)
-
-
-def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    """A contiguous copy that shares memory with nothing."""
-    return tensor.detach().to("cpu", copy=True).contiguous()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from prunesearch.training.course import Setting
 from prunesearch.training.graphs import CudaCapture
@@ -24,7 +25,7 @@ def pace(setting: Setting, seconds: float) -> float:
         seconds: to train for, after some batches that warm up; at least `LEAST` batches are trained, or an epoch.
     """
     prepared, numerics = setting.prepared, Numerics(setting.prepared.device, fast=setting.fast)
-    loop = dense_loop(prepared, numerics, graphed=setting.graphed)
+    loop = replace(dense_loop(prepared, numerics, graphed=setting.graphed), between=setting.between)
     with numerics.training():
         train_epoch(loop, 0, [1.0] * LEAST)
         began, taken = time.perf_counter(), _Taken(time.perf_counter() + seconds)
@@ -33,21 +34,22 @@ def pace(setting: Setting, seconds: float) -> float:
         return taken.count / (time.perf_counter() - began)
 
 
-def dense_loop(prepared: Prepared, numerics: Numerics, *, graphed: bool = False) -> Loop:
+def dense_loop(prepared: Prepared, numerics: Numerics, *, seed: int = 0, graphed: bool = False) -> Loop:
     """The training of a fresh dense network that nobody keeps.
 
     Args:
         prepared: the task on its device.
         numerics: how it computes.
+        seed: of initial values and batches.
         graphed: whether steps are recorded as CUDA graphs.
     """
-    model = prepared.fresh(0)
+    model = prepared.fresh(seed)
     return Loop(
         model,
         make_optimizer(prepared.task, model, graphed=graphed),
         prepared.loss,
         prepared.splits.train,
-        seed=0,
+        seed=seed,
         own=prepared.task.train_epoch,
         forward=numerics.forward,
         capture=CudaCapture(prepared.device) if graphed else None,

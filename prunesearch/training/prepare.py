@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from prunesearch.errors import EnvironmentFailure, TaskError
+from prunesearch.errors import EnvironmentFailure, TaskError, first_line
 from prunesearch.measure.params import count_dense, count_macs
 from prunesearch.pruning.groups import Groups, find_groups
 from prunesearch.results import TaskInfo
@@ -193,7 +193,7 @@ def _checked(task: Task, model: nn.Module, splits: Splits, loss: Loss, batch: Ba
             outputs = model(x)
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as problem:
         hint = None if x.is_floating_point() else f"{x.dtype} inputs reach it as they are; give x.float() where it takes numbers"
-        raise TaskError(f"model: does not run on inputs {tuple(x.shape)}: {_line(problem)}", hint) from problem
+        raise TaskError(f"model: does not run on inputs {tuple(x.shape)}: {first_line(problem)}", hint) from problem
     if task.train_epoch is not None and task.evaluate is not None:
         return task.classes or 0  # what the outputs are is the user's own business
     classes = _classes(task, outputs, splits, x)
@@ -201,7 +201,7 @@ def _checked(task: Task, model: nn.Module, splits: Splits, loss: Loss, batch: Ba
         value: Any = loss(outputs, y)
     except (RuntimeError, ValueError, TypeError, IndexError) as problem:
         told = f"outputs {tuple(outputs.shape)} do not fit targets {tuple(y.shape)} {y.dtype}"
-        raise TaskError(f"loss: {told}: {_line(problem)}") from problem
+        raise TaskError(f"loss: {told}: {first_line(problem)}") from problem
     if not isinstance(value, torch.Tensor) or value.dim() != 0:
         raise TaskError("loss: must return a scalar tensor, the mean over the batch")
     return classes
@@ -253,7 +253,3 @@ def _shares(task: Task, splits: Splits, model: nn.Module) -> bool:
     """Whether epochs may be shared: what a user's own loader, loop or optimiser keeps between epochs may be in no snapshot."""
     of_torch = isinstance(task.optimizer, str) or is_of_torch(make_optimizer(task, model))
     return of_torch and task.train_epoch is None and task.evaluate is None and isinstance(splits.train, Resident)
-
-
-def _line(problem: Exception) -> str:
-    return (str(problem).strip() or type(problem).__name__).splitlines()[0]

@@ -170,6 +170,8 @@ class SnapshotStore:
     def drop(self, key: str, why: str) -> None:
         """Remove a stage that is of no use, with a warning."""
         log.warning("snapshot %s is damaged (%s); it is dropped and trained again", key[:12], why)
+        if key in self._recent:
+            self._recent_bytes -= _size(self._recent.pop(key))
         for kind in ("safetensors", "json"):
             _remove(self._path(key, kind))
 

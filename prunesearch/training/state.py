@@ -13,6 +13,8 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from prunesearch.training.files import stored
+
 Tensors = dict[str, torch.Tensor]
 
 
@@ -31,7 +33,7 @@ def capture(model: nn.Module, optimizer: Optimizer) -> Tensors:
     Raises:
         NotCapturable: the optimiser's state holds anything but tensors and numbers.
     """
-    found = {f"model/{name}": _stored(tensor) for name, tensor in network_tensors(model).items()}
+    found = {f"model/{name}": stored(tensor) for name, tensor in network_tensors(model).items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
             if value is None:
@@ -40,7 +42,7 @@ def capture(model: nn.Module, optimizer: Optimizer) -> Tensors:
                 raise NotCapturable(f"{type(optimizer).__name__} keeps '{key}', a {type(value).__name__}")
             where = "device" if isinstance(value, torch.Tensor) and value.device == parameter.device else "cpu"
             kind = where if isinstance(value, torch.Tensor) else type(value).__name__
-            found[f"optimizer/{kind}/{key}/{name}"] = _stored(torch.as_tensor(value))
+            found[f"optimizer/{kind}/{key}/{name}"] = stored(torch.as_tensor(value))
     return found
 
 
@@ -83,7 +85,3 @@ def _like(saved: torch.Tensor, parameter: torch.Tensor) -> torch.Tensor:
 
 def _number(saved: torch.Tensor, kind: str) -> int | float:
     return int(saved) if kind == "int" else float(saved)
-
-
-def _stored(tensor: torch.Tensor) -> torch.Tensor:
-    return tensor.detach().to("cpu", copy=True).contiguous()

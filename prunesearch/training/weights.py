@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from prunesearch.errors import MissingDataError, TaskError
+from prunesearch.errors import MissingDataError, TaskError, first_line
 
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PARALLEL = "module."
@@ -64,4 +64,4 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as problem:
         hint = "save the state dict alone: torch.save(model.state_dict(), path)"
-        raise TaskError(f"weights: {path} cannot be read as tensors: {str(problem).splitlines()[0]}", hint) from problem
+        raise TaskError(f"weights: {path} cannot be read as tensors: {first_line(problem)}", hint) from problem

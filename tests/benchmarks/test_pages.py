@@ -137,8 +137,10 @@ def test_searches_of_equal_length_say_what_is_not_equal(on: Any, tmp_path: Path,
     record, row = Record("adaptive", tmp_path), {"finished": 9.0, "accuracy": 0.9, "test_accuracy": 0.96, "params": 10}
     for seed, who in ((1, "prunesearch"), (1, "expert"), (0, "prunesearch"), (0, "expert"), (2, "expert")):
         dense = {"dense": {"test_accuracy": 0.95, "params": 1000 - seed}} if who == "prunesearch" else {}
-        record.add({"scenario": "lenet300", "contestant": who, "seed": seed, "minutes": 10}, {"rows": [row], **dense})
+        key = {"scenario": "lenet300", "contestant": who, "seed": seed, "minutes": 10, "code": f"{seed * len(dense)}"}
+        record.add(key, {"rows": [row], **dense})
     told = adaptive.report(record, [10])
+    assert "The runs of prunesearch are of 2 versions of its code." in told
     assert "; 2 seeds, means and spans. Both search the same space with TPE" in told
     assert "all parameters that it has not masked, prunesearch those that are left after units that died" in told
     assert "relative to the box of the dense network of seed 0, for all seeds and both searchers" in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.record import Run
-from benchmarks.remarks import _apart, _between, _missing, _versions, remarks
+from benchmarks.remarks import _apart, _between, _missing, remarks, versions
 
 RUN: Run = {"seconds": 10.0, "repeat": 0, "code": "same", "date": "2026-11-30 10:00 UTC"}
 
@@ -14,13 +14,14 @@ def test_what_was_not_run_is_told() -> None:
     assert _missing({"expert": [RUN], "tuned": [RUN], "unshared": [RUN]}) == ""
     script = "The expert's script is without channels_last and the fused optimiser, which prunesearch uses."
     assert _missing({"expert": [RUN], "unshared": [RUN]}) == script
-    assert _missing({"tutorial": [RUN], "tuned": [RUN]}) == "prunesearch was not run without sharing."
+    nobody = "The expert's script was not run. prunesearch was not run without sharing."
+    assert _missing({"tutorial": [RUN], "tuned": [RUN]}) == nobody
 
 
 def test_runs_of_other_code_are_told() -> None:
     old, new = ({**RUN, "code": code} for code in ("old", "new"))
-    assert _versions({"prunesearch": [new, new], "expert": [old]}) == ""
-    assert _versions({"prunesearch": [old, new], "expert": [old]}) == "The runs of prunesearch are of 2 versions of its code."
+    assert versions({"prunesearch": [new, new], "expert": [old]}) == ""
+    assert versions({"prunesearch": [old, new], "expert": [old]}) == "The runs of prunesearch are of 2 versions of its code."
 
 
 def at(date: str, repeat: int = 0, **more: Any) -> Run:

@@ -15,8 +15,9 @@ from rich.console import Console
 from prunesearch.api.definitions import StudyLine
 from prunesearch.cli import console
 from prunesearch.cli.console import Talk
-from prunesearch.cli.formats import SCHEMA_VERSION, emit
+from prunesearch.cli.formats import emit
 from prunesearch.cli.live import Watch
+from prunesearch.front import JSON_VERSION
 from prunesearch.policy import Policy
 from prunesearch.report.curve_table import curve_table
 from prunesearch.report.heat import sensitivity_table
@@ -38,7 +39,7 @@ def emitted(format: Any, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def test_json_has_a_version_and_no_infinity(capsys: pytest.CaptureFixture[str]) -> None:
-    assert json.loads(emitted("json", capsys)) == {"schema_version": SCHEMA_VERSION, "x": None, "y": [1, {"z": 2.5}]}
+    assert json.loads(emitted("json", capsys)) == {"schema_version": JSON_VERSION, "x": None, "y": [1, {"z": 2.5}]}
 
 
 def test_csv_has_keys_and_json_in_cells(capsys: pytest.CaptureFixture[str]) -> None:

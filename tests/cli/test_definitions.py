@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from prunesearch import catalogue, yamlfile
-from prunesearch.api.templates import DYNAMIC, SPACE
+from prunesearch.api.templates import DYNAMIC, QUIET, SPACE
 from prunesearch.hyperparameters import HYPERPARAMETERS
 from prunesearch.spec import StudySpec, ready_studies
 from prunesearch.store import Store
@@ -34,6 +34,16 @@ def test_init_lists_every_searched_field_with_its_own_words(run: Run, tmp_path: 
     assert searched == set(SPACE) | {"weight_threshold"}
     for name in (*searched, *DYNAMIC):
         assert HYPERPARAMETERS[name].help in text
+
+
+def test_init_tells_of_every_field_of_a_study(run: Run, tmp_path: Path) -> None:
+    run("init")
+    text = (tmp_path / "my_study.yaml").read_text()
+    told = {line.removeprefix("# ").partition(":")[0] for line in text.splitlines() if ": " in line or line.endswith(":")}
+    assert set(StudySpec.model_fields) - told == {"description", "sensitivity"}
+    quiet = [line.removeprefix("# ") for line in text.splitlines() if line.removeprefix("# ").partition(":")[0] in QUIET]
+    assert len(quiet) == len(QUIET) == 9
+    StudySpec.parse(yamlfile.parse("\n".join(["name: all", "task: iris-mlp", *quiet]), "template"), "template")
 
 
 def test_init_states_the_defaults(run: Run, tmp_path: Path) -> None:

@@ -64,9 +64,13 @@ def test_its_tables_of_layers_are_the_networks(name: str) -> None:
     assert [ordered(g) for g in fake.groups] == [ordered(g) for g in find_groups(model, example).infos]
 
 
-@pytest.mark.parametrize("granularity", ["neuron", "filter", "unit"])
-def test_it_counts_what_a_real_cut_leaves(granularity: str) -> None:
-    one = Job(1, job(1, granularity=granularity, threshold=0.3, scope="layer").policy, 1, seed=0)
+KEPT = (("neuron", 0.3, 1), ("filter", 0.3, 1), ("unit", 0.3, 1), ("unit", 0.9, 6), ("weight", 0.3, 1), ("weight", 0.9, 100))
+
+
+@pytest.mark.parametrize(("granularity", "threshold", "min_units"), KEPT)
+def test_it_counts_what_a_real_cut_leaves(granularity: str, threshold: float, min_units: int) -> None:
+    policy = job(1, granularity=granularity, threshold=threshold, scope="layer", min_units=min_units).policy
+    one = Job(1, policy, 1, seed=0)
     measured = []
     for kind in ("serial", "fake"):
         with open_engine(kind, EngineSpec("digits-cnn", device="cpu")) as engine:

@@ -17,11 +17,11 @@ import prunesearch as ps
 from prunesearch import yamlfile
 from prunesearch.errors import EnvironmentFailure, InfeasibleError, TaskError, TrialError, UsageError
 from prunesearch.export.about import About
-from prunesearch.export.bundle import ARCHITECTURE, CARD, POLICY, WEIGHTS
+from prunesearch.export.bundle import CARD, POLICY
 from prunesearch.export.card import card
 from prunesearch.policy import Policy
 from prunesearch.report.words import number
-from prunesearch.results import Measures
+from prunesearch.results import ARCHITECTURE, WEIGHTS, Measures
 from prunesearch.search.folders import MARK
 from prunesearch.store import Store
 

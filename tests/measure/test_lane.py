@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from prunesearch.measure import lane as module
 from prunesearch.measure.lane import Lane
 
 HERE = Path(__file__).resolve().parent
@@ -169,10 +168,9 @@ def test_a_measurer_that_hangs_does_not_hold_up_training_for_ever(tmp_path: Path
     with user("alone", tmp_path) as process:
         assert line(process) == "alone"
         with lane.working():
-            began = time.perf_counter()
             for _ in range(100):
                 lane.checkpoint()
-            assert time.perf_counter() - began < 1.5  # waiting in vain a hundred times takes 2 s
+            assert lane.waited < 1.5  # waiting in vain a hundred times takes 2 s, or more where the machine is busy
         assert len(lane.notes) == 1 and "one that measures" in lane.notes[0]
     with lane.working(), Lane("cpu", folder=tmp_path / "locks", patience=0.15).alone():
         assert len(lane.notes) == 1
@@ -221,11 +219,3 @@ def test_files_are_the_users_own(tmp_path: Path) -> None:
     assert (tmp_path / "locks").stat().st_mode & 0o777 == 0o700
     assert modes == {0o600}
     lane.close()
-
-
-def test_without_fcntl_nothing_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_fcntl", None)
-    lane = Lane("cpu", folder=tmp_path / "locks")
-    with lane.working(), lane.alone():
-        lane.checkpoint()
-    assert len(lane.notes) == 1 and "no fcntl" in lane.notes[0]

@@ -110,6 +110,20 @@ def test_recalibrated_statistics_are_the_averages_over_the_batches() -> None:
     assert model.training and model[1].training and model[0].momentum == 0.1
 
 
+def test_statistics_that_cannot_be_renewed_leave_modes_and_momenta() -> None:
+    model = nn.Sequential(nn.BatchNorm1d(5), nn.Dropout(), nn.Linear(5, 2)).train()
+    model[1].eval()
+
+    def fails(count: int) -> Iterator[torch.Tensor]:
+        yield model(torch.randn(count, 5)).square().mean()
+        raise RuntimeError("no more batches")
+
+    with pytest.raises(RuntimeError, match="no more batches"):
+        recalibrate(model, fails, 2, seed=0)
+    assert [m.training for m in (model, model[0], model[1])] == [True, True, False]
+    assert model[0].momentum == 0.1
+
+
 def test_mean_gradients_are_autograd_s_and_leave_no_trace() -> None:
     model = NETWORKS["depthwise"].make().eval()
     losses = Losses(model, (3, 8, 8))

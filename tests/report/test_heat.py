@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from prunesearch.report.figures import write_figure
 from prunesearch.report.heat import metric_at, sensitivity_csv, sensitivity_figure, sensitivity_table
-from prunesearch.report.pareto import write_figure
 from prunesearch.sensitivity import GroupCurve, Sensitivity
 
 CURVES = (

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from prunesearch.errors import EnvironmentFailure, UsageError
-from prunesearch.report.pareto import LOOKS, Point, Standing, pareto_figure, write_figure
+from prunesearch.report.figures import write_figure
+from prunesearch.report.pareto import LOOKS, Point, Standing, pareto_figure
 from prunesearch.results import Measures
 from tests.disk import full_disk
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,18 @@ def test_a_folder_without_a_mark_is_taken_by_the_first_that_comes(tmp_path: Path
     with pytest.raises(StudyError, match="made at then"):
         claim(folder, "s", "later")
     assert {path.name for path in folder.iterdir()} == {"trial-00001", MARK}
+
+
+def test_drafts_of_networks_that_nobody_writes_any_more_are_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "kept" / "s"
+    old, new = folder / ".trial-00001-abcd", folder / ".trial-00002-efgh"
+    for draft in (old, new, folder / "trial-00003"):
+        (draft / "trial").mkdir(parents=True)
+        (draft / "trial" / "model.safetensors").write_bytes(b"x")
+    for path in (old, folder / "trial-00003"):
+        os.utime(path, (0, 0))
+    claim(folder, "s", "then")
+    assert {path.name for path in folder.iterdir()} == {new.name, "trial-00003", MARK}
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_anything_is_trained(bench: Bench, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_a_newer_schema_is_refused_and_left_alone(url: str, write: bool) -> None
         connection.execute(text("UPDATE prunesearch_meta SET value = :v WHERE key = 'schema_version'"), {"v": newer})
     with pytest.raises(NewerSchemaError, match=f"schema version {newer}") as told:
         Store.open(url, write=write)
-    assert "pip install -U prunesearch" in (told.value.hint or "") and told.value.exit_code == 4
+    assert "install a newer prunesearch" in (told.value.hint or "") and told.value.exit_code == 4
 
 
 def test_what_made_the_tables_is_noted_once(url: str) -> None:

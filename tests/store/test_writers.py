@@ -112,17 +112,16 @@ def test_only_the_holder_may_act_on_a_ticket(store: Store) -> None:
     assert [(t.owner, t.trial, t.state) for t in store.tickets("s")] == [("b", 6, "taken")]
 
 
-@pytest.mark.parametrize("reopen", [True, False])
-def test_a_lost_trial_gives_its_ticket_back(store: Store, parts: Any, reopen: bool) -> None:
+def test_a_lost_trial_gives_its_ticket_back(store: Store, parts: Any) -> None:
     parts.fill(store, figures=())
     ticket = store.take_ticket("s", 1, "a")
     assert ticket is not None and store.bind_ticket(ticket, 0)
     store.start_trial("s", 0, ticket, parts.policy(), "d", 0)
-    assert store.lose_trial("s", 0, "its worker was killed", reopen=reopen)
+    assert store.lose_trial("s", 0, "its worker was killed")
     assert store.trial("s", 0).reason == "its worker was killed" and store.trial("s", 0).result is None
     assert store.record_result("s", 0, parts.result(), {}, True) is False
     found = store.take_ticket("s", 1, "b")
-    assert (found is not None) == reopen and (found is None or (found.id, found.trial) == (ticket.id, None))
+    assert found is not None and (found.id, found.trial) == (ticket.id, None)
 
 
 def test_tickets_of_two_studies_do_not_mix(store: Store) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch.nn import functional
 
 from prunesearch.errors import TaskError
 from prunesearch.models import mlp
+from prunesearch.results import Timings
 from prunesearch.tasks import Task
 from prunesearch.tasks.task import LOSSES, OPTIMIZERS
 from prunesearch.training.clock import Clock
@@ -189,22 +189,16 @@ def test_losses_are_torchs_whatever_the_targets_shape(name: str) -> None:
 
 
 def test_purposes_and_waiting_add_up_to_the_wall_time() -> None:
-    waited, made_way = [7.0], [0.0]
-    clock = Clock({"wait": lambda: waited[0], "latency": lambda: made_way[0]})
-    began = time.perf_counter()
+    now, waited, made_way = [100.0], [7.0], [0.0]
+    clock = Clock({"wait": lambda: waited[0], "latency": lambda: made_way[0]}, clock=lambda: now[0])
     with clock.on("train"):
-        time.sleep(0.02)
-        waited[0] += 0.015
+        now[0] += 20
+        waited[0] += 15
     with clock.on("train"):
-        time.sleep(0.01)
+        now[0] += 10
     with clock.on("latency"):
-        time.sleep(0.006)
-        made_way[0] += 0.002
-    time.sleep(0.01)
-    found = clock.timings()
-    assert found.wait == pytest.approx(0.015)
-    assert 0.013 <= found.train < 0.013 + 0.2
-    assert 0.006 <= found.latency < 0.006 + 0.2
-    assert found.other >= 0.01
-    assert sum(vars(found).values()) == pytest.approx(time.perf_counter() - began, abs=0.01)
-    assert clock.seconds == pytest.approx(sum(vars(found).values()) - 0.015 - 0.002, abs=0.01)
+        now[0] += 6
+        made_way[0] += 2
+    now[0] += 3
+    assert vars(clock.timings()) == vars(Timings(train=15, wait=15, latency=6, other=3))
+    assert clock.seconds == 39 - 15 - 2

@@ -146,6 +146,15 @@ def test_a_snapshot_beyond_the_budget_keeps_its_facts_only(tmp_path: Path) -> No
     assert store.facts("ab12") is not None
 
 
+def test_what_is_dropped_is_dropped_from_memory_too(tmp_path: Path) -> None:
+    store = SnapshotStore(tmp_path, 1 << 20)
+    store.put("ab" * 16, {"w": torch.zeros(3)}, {})
+    store.drop("ab" * 16, "it is another network's")
+    assert store.get("ab" * 16) is None and not store.has("ab" * 16)
+    store.put("ab" * 16, {"w": torch.ones(3)}, {})
+    assert torch.equal(store.get("ab" * 16)["w"], torch.ones(3))  # type: ignore[index]
+
+
 def test_memory_is_bounded(tmp_path: Path) -> None:
     store = SnapshotStore(tmp_path, budget=0, memory=3000)
     for i in range(5):

@@ -15,7 +15,8 @@ from torch import nn
 from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError
 from prunesearch.models import lenet5, mlp
 from prunesearch.pruning.cut import rebuild
-from prunesearch.training.keep import ARCHITECTURE, WEIGHTS, keep_network
+from prunesearch.results import ARCHITECTURE, WEIGHTS
+from prunesearch.training.keep import keep_network
 from prunesearch.training.weights import put_weights, read_weights
 from tests.disk import full_disk
 

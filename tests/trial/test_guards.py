@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,15 @@ import torch
 from torch import nn
 
 from prunesearch.api.rehearsal import rehearse
+from prunesearch.engines import open_engine
 from prunesearch.engines.base import EngineSpec
 from prunesearch.errors import EnvironmentFailure, MissingDataError, TaskError, UsageError
+from prunesearch.measure.lane import Lane
 from prunesearch.models import mlp
 from prunesearch.results import DenseReference
 from prunesearch.trial import TrialRunner
 from tests.disk import full_disk
-from tests.trial.blobs import CPU, blobs, job, make_runner, make_task, measured, policy, reference
+from tests.trial.blobs import CPU, blobs, job, make_runner, make_task, measured, needs_fast, policy, reference
 
 
 class Fails(nn.Module):
@@ -83,6 +88,51 @@ def test_the_next_trial_runs_after_a_failure() -> None:
     runner = make_runner(model=lambda: next(models, mlp((3, 24, 16, 3))))
     states = [runner.run(job(policy())).state for _ in range(2)]
     assert states == ["failed", "complete"]
+
+
+def test_what_a_failed_trial_held_is_given_back_at_once() -> None:
+    """Its network and optimiser refer to each other in a circle, and on a GPU their memory is wanted now."""
+    made: list[weakref.ref[nn.Module]] = []
+
+    def model() -> nn.Module:
+        net = Fails(RuntimeError("no"), step=20)
+        made.append(weakref.ref(net))
+        return net
+
+    runner = make_runner(model=model)
+    made.clear()
+    gc.disable()
+    try:
+        assert runner.run(job(policy(epoch_threshold=1))).state == "failed"
+        assert made and all(net() is None for net in made)
+    finally:
+        gc.enable()
+
+
+def test_a_broken_gpu_ends_the_search_in_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else every further trial would fail in a moment, and be counted."""
+    monkeypatch.setattr("prunesearch.trial.answers", lambda _: False)
+    task = make_task(model=lambda: Fails(RuntimeError("device-side assert"), step=5))
+    with open_engine("serial", CPU, task=task) as engine:
+        for number in range(2):
+            engine.submit(job(policy(), number=number))
+        outcome = engine.next()
+        assert outcome is not None and outcome.result is not None and outcome.result.state == "failed"
+        with pytest.raises(EnvironmentFailure, match="does not answer this process any more"):
+            engine.next()
+
+
+def test_the_pace_is_measured_as_a_trial_runs_making_way_for_latency(tmp_path: Path) -> None:
+    class Counting(Lane):
+        asked = 0
+
+        def checkpoint(self) -> None:
+            Counting.asked += self._working
+            super().checkpoint()
+
+    lane = Counting("cpu", folder=tmp_path / "locks")
+    assert TrialRunner.from_task(make_task(), CPU, lane=lane).pace(0.01) > 0
+    assert Counting.asked > 0
 
 
 def test_ctrl_c_passes_through() -> None:
@@ -190,6 +240,17 @@ def two_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@needs_fast
+def test_a_loop_of_the_users_own_is_told_that_fast_is_not_for_it(caplog: pytest.LogCaptureFixture) -> None:
+    def own(model: nn.Module, batches: Any, optimizer: torch.optim.Optimizer) -> float:
+        return float(sum(model(x).sum() for x, _ in batches))
+
+    for fields in ({}, {"train_epoch": own}):
+        assert caplog.text == ""
+        TrialRunner.from_task(make_task(**fields), replace(CPU, numerics="fast"))
+    assert "own train_epoch computes as it is written" in caplog.text
+
+
 @pytest.mark.usefixtures("two_threads")
 def test_one_thread_on_the_cpu_while_a_trial_runs() -> None:
     runner = TrialRunner.from_task(make_task(), CPU)
@@ -199,5 +260,5 @@ def test_one_thread_on_the_cpu_while_a_trial_runs() -> None:
 
 @pytest.mark.usefixtures("two_threads")
 def test_one_thread_on_the_cpu_while_a_task_is_checked() -> None:
-    assert rehearse(EngineSpec("iris-mlp", device="cpu")).batches > 0
+    assert rehearse(EngineSpec("iris-mlp", device="cpu")).seconds_per_epoch > 0
     assert torch.get_num_threads() == 2
