@@ -15,6 +15,7 @@ import psutil
 
 from benchmarks.scenarios import ROOT
 from prunesearch.engines.devices import usable_cores
+from prunesearch.measure.processor import processor
 
 _DATE = "%Y-%m-%d %H:%M UTC"
 _PACKAGES = ("torch", "torchvision", "optuna")
@@ -23,7 +24,7 @@ _PACKAGES = ("torch", "torchvision", "optuna")
 def machine() -> dict[str, Any]:
     """Processor, cores, memory, versions; the same for equal machines and installations."""
     return {
-        "cpu": _processor(),
+        "cpu": processor() or platform.machine(),
         "cores": usable_cores(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.system(),
@@ -76,11 +77,3 @@ def _files(parts: Iterable[str]) -> set[Path]:
             raise ValueError(f"no such file: {part}")
         found |= {path} if path.is_file() else {p for p in path.rglob("*") if p.suffix in (".py", ".yaml")}
     return found
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or "unknown"
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

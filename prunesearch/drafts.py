@@ -29,21 +29,25 @@ def writing(target: Path) -> Iterator[None]:
         raise EnvironmentFailure(f"cannot write '{target}': {reason}", hint) from None
 
 
-ABANDONED = 3600.0
+_ABANDONED = 3600.0
 """Seconds after which nobody writes a draft any more."""
 
 
 def remove_abandoned(folder: Path, pattern: str) -> None:
-    """Remove the folders that processes which were killed in the middle of their work have left in `folder`.
+    """Remove the files and folders that processes which were killed in the middle of their work have left in `folder`.
 
     Args:
         folder: where they lie; it need not be there.
-        pattern: a glob for their names.
+        pattern: a glob for their paths.
     """
     for left in folder.glob(pattern):
         with suppress(OSError):
-            if left.is_dir() and time() - left.stat().st_mtime > ABANDONED:
+            if time() - left.stat().st_mtime <= _ABANDONED:
+                continue
+            if left.is_dir():
                 shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
 
 
 @contextmanager

@@ -162,6 +162,11 @@ class TaskInfo:
             ("unit",) if {"neuron", "filter"} <= kinds else ()
         )
 
+    @property
+    def device_model(self) -> str:
+        """The device without its number: `cpu`, or what a GPU's maker calls it."""
+        return self.device.partition(" ")[2] or self.device
+
     def prunable(self, granularity: str) -> tuple[GroupInfo, ...]:
         """The groups that a granularity prunes, spared ones left out."""
         kinds = ("neuron", "filter") if granularity == "unit" else (granularity,)

@@ -114,7 +114,7 @@ class TrialRunner:
         except Exception as problem:  # noqa: BLE001 - a user's network may raise anything, and the search goes on
             result = trial.failed(problem)
         del trial  # with its tensors, so that their memory can be given back
-        gc.collect()  # hooks of its optimiser refer to it in a circle
+        gc.collect()  # its parts refer to each other in circles, the hooks of its optimiser for one
         self.broken = self.broken or not answers(self._prepared.device)
         return result
 

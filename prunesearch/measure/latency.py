@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import copy
-import platform
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import torch
 from torch import nn
 
 from prunesearch.errors import EnvironmentFailure
 from prunesearch.measure.backends import caller
+from prunesearch.measure.processor import processor
 from prunesearch.measure.timing import Clock, Effort, paired
 from prunesearch.results import LatencySpec
 
@@ -103,7 +102,7 @@ def measure_latency(
 def device_name(device: torch.device | str) -> str:
     """`cpu AMD EPYC 9V74`, `cuda:0 NVIDIA H200`: the device and what its maker calls it."""
     device = torch.device(device)
-    model = torch.cuda.get_device_name(device) if device.type == "cuda" else _processor()
+    model = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     return f"{device} {model}".strip()
 
 
@@ -127,14 +126,6 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _versions(spec: LatencySpec, device: torch.device) -> dict[str, str]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 from importlib import metadata
-from pathlib import Path
+
+from prunesearch.measure.processor import processor
 
 _PACKAGES = ("torch", "torchvision", "torch-pruning", "optuna", "numpy", "scikit-learn", "sqlalchemy")
 
@@ -25,15 +26,6 @@ def environment() -> dict[str, str | int | None]:
         "processor": processor(),
         "cores": os.cpu_count(),
     }
-
-
-def processor() -> str:
-    """What its maker calls the processor."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def _version(package: str) -> str | None:

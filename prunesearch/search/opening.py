@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prunesearch.errors import StudyError, bulleted
+from prunesearch.measure.processor import processor
 from prunesearch.results import TaskInfo
-from prunesearch.search.environment import code_version, environment, processor
+from prunesearch.search.environment import code_version, environment
 from prunesearch.search.memory import GRACE_SECONDS
 from prunesearch.search.space import Located, SearchSpace
 from prunesearch.search.start import start_policies
@@ -124,7 +125,7 @@ def _held_to_its_machine(record: StudyRecord, spec: StudySpec, info: TaskInfo) -
     """
     if record.info is None or "latency_ms" not in (*spec.objectives, *spec.constraints) or spec.latency.device != "auto":
         return ()
-    before, now = _kind(record.info.device), _kind(info.device)
+    before, now = record.info.device_model, info.device_model
     if before != now:
         raise StudyError(
             f"study '{spec.name}' compares latencies that were measured on {before}; here they would be {now}'s",
@@ -134,11 +135,6 @@ def _held_to_its_machine(record: StudyRecord, spec: StudySpec, info: TaskInfo) -
     if now != "cpu" or made_on in (None, here):
         return ()
     return (f"the study's latencies are those of {made_on}, new ones are {here}'s: each in parts of the dense network's there",)
-
-
-def _kind(device: str) -> str:
-    """`cpu`, or what a GPU's maker calls it, from what tasks say: `cuda:0 NVIDIA H200`."""
-    return device.partition(" ")[2] or device
 
 
 def refuse_changes(old: StudySpec, new: StudySpec) -> None:

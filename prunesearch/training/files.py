@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import fcntl
 import os
-import time
 import zlib
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
 import torch
 from safetensors import SafetensorError
 
-from prunesearch.drafts import ABANDONED
+from prunesearch.drafts import remove_abandoned
 
 Tensors = Mapping[str, torch.Tensor]
 _DRAFT = ".draft"
@@ -80,7 +78,4 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> int:
 
 def remove_drafts(folder: Path) -> None:
     """Remove what processes that were killed in the middle of writing have left anywhere in a folder."""
-    for draft in folder.rglob(f".*{_DRAFT}"):
-        with suppress(OSError):
-            if time.time() - draft.stat().st_mtime > ABANDONED:
-                draft.unlink()
+    remove_abandoned(folder, f"**/.*{_DRAFT}")

@@ -118,6 +118,5 @@ def _add(hashed: hashlib._Hash, split: Batches) -> None:
 
 
 def _path(stages: Path, info: TaskInfo) -> Path:
-    where = info.device.partition(" ")[2] or info.device
-    said = json.dumps([info.digest, torch.__version__, where, NUMERIC_CODE])
+    said = json.dumps([info.digest, torch.__version__, info.device_model, NUMERIC_CODE])
     return stages / "forks" / f"{hashlib.sha256(said.encode()).hexdigest()[:32]}.json"

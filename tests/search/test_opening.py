@@ -10,9 +10,9 @@ import pytest
 from prunesearch.engines.base import EngineSpec
 from prunesearch.engines.fake import FakeEngine
 from prunesearch.errors import StudyError
+from prunesearch.measure.processor import processor
 from prunesearch.results import TaskInfo
 from prunesearch.search import opening
-from prunesearch.search.environment import processor
 from prunesearch.search.opening import find, open_study, refuse_changes, resolved, total_of
 from prunesearch.store import Ticket
 from tests.search.conftest import Bench

@@ -223,8 +223,7 @@ def test_lamp_is_another_criterion_only_where_layers_compete() -> None:
     assert {p.criterion for _, p in draws(SearchSpace.of(spec(space=within), info()), 20)} == {"lamp", "l1"}
 
 
-def test_a_criterion_offers_the_same_words_to_all_schedule_types() -> None:
-    """Optuna refuses a parameter whose words change from trial to trial."""
+def test_equal_criteria_are_one_in_all_schedule_types() -> None:
     said = {"schedule_type": ["magnitude_percentage", "rewind_pruning"], "granularity": "weight", "scope": "layer"}
     space = SearchSpace.of(spec(space=said | {"criterion": ["l1", "lamp", "random"]}), info())
     assert {p.criterion for _, p in draws(space, 40)} == {"l1", "random"}
